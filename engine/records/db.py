@@ -1,0 +1,204 @@
+"""The only door to the databases: three SQLite files, opened safely by any number of threads and processes.
+
+Reads run on a connection of their own thread, each statement on its own snapshot (WAL). Writes go through
+`Database.write()`, which begins IMMEDIATE, so that a transaction that read first never fails half-way with
+"database is locked". Threads of one process queue at a lock of ours before they queue at SQLite's: its busy
+handler sleeps between tries, which halves the throughput of four writing threads.
+"""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import sqlite_utils
+
+from engine import settings
+from engine.records import schema
+
+Row = sqlite3.Row
+LockedOrFull = sqlite3.OperationalError
+"""Raised while another program holds the database or the disk is full: the write may be tried again."""
+Duplicate = sqlite3.IntegrityError
+"""Raised when a unique index refuses a row."""
+
+_CACHE_KIB = 8_000
+_STATEMENTS = 256
+
+
+class Reader:
+    """Reading verbs over one connection; parameters are named (`:name`) and given by keyword."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def read(self, sql: str, /, **params: Any) -> list[Row]:
+        """Return all rows."""
+        return self._connection.execute(sql, params).fetchall()
+
+    def one(self, sql: str, /, **params: Any) -> Row | None:
+        """Return the first row, or None."""
+        row: Row | None = self._connection.execute(sql, params).fetchone()
+        return row
+
+    def value(self, sql: str, /, **params: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        row = self._connection.execute(sql, params).fetchone()
+        return row[0] if row else None
+
+
+class Transaction(Reader):
+    """An open write transaction; everything in it happens together or not at all."""
+
+    def run(self, sql: str, /, **params: Any) -> int:
+        """Change rows and return how many were changed."""
+        return self._connection.execute(sql, params).rowcount
+
+    def run_many(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Run one statement for each mapping of parameters; return how many rows were changed."""
+        return self._connection.executemany(sql, rows).rowcount
+
+
+class Database:
+    """One database file."""
+
+    def __init__(self, path: Path, *, synchronous: str) -> None:
+        self.path = path
+        self._synchronous = synchronous
+        self._local = threading.local()
+        self._write_lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def read(self, sql: str, /, **params: Any) -> list[Row]:
+        """Return all rows."""
+        return self._connect().execute(sql, params).fetchall()
+
+    def one(self, sql: str, /, **params: Any) -> Row | None:
+        """Return the first row, or None."""
+        return Reader(self._connect()).one(sql, **params)
+
+    def value(self, sql: str, /, **params: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        return Reader(self._connect()).value(sql, **params)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Reader]:
+        """Read several statements from one consistent state of the database."""
+        connection = self._connect()
+        connection.execute("begin")
+        try:
+            yield Reader(connection)
+        finally:
+            connection.execute("rollback")
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Open a write transaction; commit at the end of the block, roll back if it raises.
+
+        Raises LockedOrFull when the lock is not had within the busy timeout, or the disk is full.
+        """
+        connection = self._connect()
+        with self._write_lock:
+            connection.execute("begin immediate")
+            try:
+                yield Transaction(connection)
+                connection.execute("commit")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("rollback")
+                raise
+
+    def version(self) -> int:
+        """Return a number that changes when another connection has committed; the cheapest poll there is."""
+        return int(self._connect().execute("pragma data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the connection of this thread."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._pid != os.getpid():  # a forked child must not share its parent's connections or lock
+            self._local, self._write_lock, self._pid = threading.local(), threading.Lock(), os.getpid()
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = _open(self.path, self._synchronous)
+        return connection
+
+
+def main() -> Database:
+    """Return the database of tasks, people and schedules; every commit survives a power loss."""
+    return _database("offload.db", "FULL")
+
+
+def metrics() -> Database:
+    """Return the database of recorded requests; the last commits may be lost at a power loss."""
+    return _database("metrics.db", "NORMAL")
+
+
+def cache() -> Database:
+    """Return the cache; it may be deleted at any time."""
+    return _database("cache.db", "NORMAL")
+
+
+def set_up(data_dir: Path) -> None:
+    """Make the data folder, its databases and their tables; safe when several processes start at once."""
+    os.umask(0o077)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_dir / ".setup.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for folder in ("artifacts", "uploads"):
+            (data_dir / folder).mkdir(mode=0o700, exist_ok=True)
+        for name, sets in schema.FILES.items():
+            _migrate(data_dir / name, sets)
+
+
+def reset() -> None:
+    """Forget the open databases and the settings of this process, as a new process would (for tests)."""
+    _set_up_once.cache_clear()
+    _database.cache_clear()
+    settings.get.cache_clear()
+
+
+@lru_cache(maxsize=8)
+def _database(name: str, synchronous: str) -> Database:
+    data_dir = settings.get().data_dir
+    _set_up_once(data_dir)
+    return Database(data_dir / name, synchronous=synchronous)
+
+
+@lru_cache(maxsize=1)
+def _set_up_once(data_dir: Path) -> None:
+    set_up(data_dir)
+
+
+def _open(path: Path, synchronous: str) -> sqlite3.Connection:
+    timeout_s = settings.get().busy_timeout_s
+    connection = sqlite3.connect(
+        path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
+    )
+    connection.row_factory = Row
+    connection.execute(f"pragma synchronous={synchronous}")
+    connection.execute(f"pragma cache_size=-{_CACHE_KIB}")
+    connection.execute("pragma foreign_keys=on")
+    return connection
+
+
+def _migrate(path: Path, sets: schema.MigrationSets) -> None:
+    connection = sqlite3.connect(path, timeout=settings.get().busy_timeout_s)
+    try:
+        database = sqlite_utils.Database(connection)
+        database.enable_wal()
+        for migrations in sets:
+            migrations.apply(database)
+    finally:
+        connection.close()
+    with suppress(PermissionError):  # a file of another user: doctor reports it
+        path.chmod(0o600)

@@ -1,0 +1,15 @@
+"""The tables. One module per subject, each a set of migrations, applied in the order of `FILES`."""
+
+from collections.abc import Mapping
+
+from sqlite_utils.migrations import Migrations
+
+from engine.records.schema import tasks
+
+MigrationSets = tuple[Migrations, ...]
+
+MAIN: MigrationSets = (tasks.migrations,)
+METRICS: MigrationSets = ()
+CACHE: MigrationSets = ()
+
+FILES: Mapping[str, MigrationSets] = {"offload.db": MAIN, "metrics.db": METRICS, "cache.db": CACHE}

@@ -1,0 +1,69 @@
+import multiprocessing
+import sqlite3
+
+import pytest
+
+from engine.records import db
+
+
+def test_write_commits_at_the_end_of_the_block(data_dir):
+    with db.main().write() as tx:
+        tx.run("insert into queue_pauses (scope, paused_at_ms, paused_by) values (:s, 1, 'ann')", s="*")
+    assert db.main().value("select paused_by from queue_pauses where scope = '*'") == "ann"
+
+
+def test_write_rolls_everything_back_when_the_block_raises(data_dir):
+    with pytest.raises(ZeroDivisionError), db.main().write() as tx:
+        tx.run("insert into queue_pauses (scope, paused_at_ms, paused_by) values ('*', 1, 'ann')")
+        raise ZeroDivisionError
+    assert db.main().value("select count(*) from queue_pauses") == 0
+
+
+def test_files_are_private_and_durable(data_dir):
+    db.main().read("select 1")
+    assert (data_dir.stat().st_mode & 0o777) == 0o700
+    assert ((data_dir / "offload.db").stat().st_mode & 0o777) == 0o600
+    assert db.main().value("pragma journal_mode") == "wal"
+    assert db.main().value("pragma synchronous") == 2  # FULL, https://sqlite.org/pragma.html
+    assert db.metrics().value("pragma synchronous") == 1
+
+
+def test_a_migration_is_applied_once(data_dir):
+    db.set_up(data_dir)
+    db.set_up(data_dir)
+    names = [r["name"] for r in db.main().read("select name from _sqlite_migrations")]
+    assert len(names) == len(set(names)) > 0
+
+
+def test_a_reader_sees_one_state_for_the_whole_snapshot(data_dir):
+    with db.main().snapshot() as reader:
+        assert reader.value("select count(*) from queue_pauses") == 0
+        other = sqlite3.connect(data_dir / "offload.db", isolation_level=None)
+        other.execute("insert into queue_pauses (scope, paused_at_ms, paused_by) values ('*', 1, 'ann')")
+        other.close()
+        assert reader.value("select count(*) from queue_pauses") == 0
+    assert db.main().value("select count(*) from queue_pauses") == 1
+
+
+@pytest.mark.parametrize("trial", range(30))
+def test_three_processes_open_an_empty_folder_at_once(tmp_path, trial):
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(3)
+    outcomes = context.SimpleQueue()
+    children = [
+        context.Process(target=_open_first, args=(tmp_path / "data", barrier, outcomes)) for _ in range(3)
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(30)
+    assert [outcomes.get() for _ in children] == ["ok"] * 3
+
+
+def _open_first(folder, barrier, outcomes):
+    barrier.wait(10)
+    try:
+        db.set_up(folder)
+        outcomes.put("ok")
+    except Exception as error:
+        outcomes.put(repr(error))
