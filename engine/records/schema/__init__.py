@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from sqlite_utils.migrations import Migrations
 
-from engine.records.schema import tasks
+from engine.records.schema import access, tasks
 
 MigrationSets = tuple[Migrations, ...]
 
-MAIN: MigrationSets = (tasks.migrations,)
+MAIN: MigrationSets = (tasks.migrations, access.migrations)
 METRICS: MigrationSets = ()
 CACHE: MigrationSets = ()
 
