@@ -19,6 +19,8 @@ from typing import Any
 import sqlite_utils
 
 from engine import settings
+from engine.lib import trace
+from engine.lib.sqltrace import TimedConnection
 from engine.records import schema
 
 Row = sqlite3.Row
@@ -26,6 +28,8 @@ LockedOrFull = sqlite3.OperationalError
 """Raised while another program holds the database or the disk is full: the write may be tried again."""
 Duplicate = sqlite3.IntegrityError
 """Raised when a unique index refuses a row."""
+
+trace.hide(__file__)
 
 _CACHE_KIB = 8_000
 _STATEMENTS = 256
@@ -182,7 +186,12 @@ def _set_up_once(data_dir: Path) -> None:
 def _open(path: Path, synchronous: str) -> sqlite3.Connection:
     timeout_s = settings.get().busy_timeout_s
     connection = sqlite3.connect(
-        path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
+        path,
+        timeout=timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_STATEMENTS,
+        factory=TimedConnection,
     )
     connection.row_factory = Row
     connection.execute(f"pragma synchronous={synchronous}")

@@ -1,0 +1,163 @@
+"""Count and time queries in the connection itself: `sqlite3.connect(path, factory=TimedConnection)`.
+
+A query is timed from `execute` to its last fetched row, because SQLite does most of a select's work while
+rows are fetched. Inside an open unit (`collect()`) a query costs under 1 us more; outside one, a look-up.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from hashlib import blake2b
+from threading import get_ident
+from time import perf_counter_ns
+from typing import Any, Self
+
+from engine.lib import trace
+from engine.lib.trace import (
+    MAX_RUNS,
+    MAX_STATEMENTS,
+    REPEATED,
+    SLOW_NS,
+    Statement,
+    Trace,
+    active,
+    collect,
+    current,
+)
+
+__all__ = ["TimedConnection", "TimedCursor", "Trace", "collect", "current", "fingerprint", "fingerprint_id"]
+
+trace.hide(__file__)
+
+
+_execute = sqlite3.Cursor.execute
+_executemany = sqlite3.Cursor.executemany
+_fetchall = sqlite3.Cursor.fetchall
+_fetchmany = sqlite3.Cursor.fetchmany
+_cursor = sqlite3.Connection.cursor
+# Called unbound: `super()` and a second Python frame cost more than the clock does.
+
+
+class TimedCursor(sqlite3.Cursor):
+    """A cursor that reports to the trace of its context."""
+
+    __slots__ = ("_position", "_runs")
+
+    _runs: list[int] | None
+    _position: int
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        """Run a statement."""
+        return self._timed(_execute, sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Self:
+        """Run a statement for each row of parameters; counted as one query."""
+        return self._timed(_executemany, sql, parameters)
+
+    def fetchall(self) -> list[Any]:
+        """Return the remaining rows."""
+        started = perf_counter_ns()
+        rows = _fetchall(self)
+        if self._runs is not None:
+            self._runs[self._position] += perf_counter_ns() - started
+        return rows
+
+    def fetchmany(self, size: int | None = 1) -> list[Any]:
+        """Return the next rows."""
+        started = perf_counter_ns()
+        rows = _fetchmany(self, size)
+        if self._runs is not None:
+            self._runs[self._position] += perf_counter_ns() - started
+        return rows
+
+    def _timed(self, run: Callable[..., Any], sql: str, parameters: Any) -> Self:
+        self._runs = None
+        unit = active.get()
+        if unit is None:
+            run(self, sql, parameters)
+            return self
+        started = perf_counter_ns()
+        try:
+            run(self, sql, parameters)
+        finally:
+            _keep(self, unit, sql, perf_counter_ns() - started)
+        return self
+
+
+class TimedConnection(sqlite3.Connection):
+    """A connection whose queries are counted and timed."""
+
+    def cursor(self, factory: Any = TimedCursor) -> Any:
+        """Return a timed cursor."""
+        made = _cursor(self, factory)
+        if isinstance(made, TimedCursor):
+            made._runs = None
+        return made
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """Run a statement on a new cursor."""
+        unit = active.get()
+        if unit is None:
+            return super().execute(sql, parameters)
+        cursor: TimedCursor = _cursor(self, TimedCursor)
+        started = perf_counter_ns()
+        try:
+            return _execute(cursor, sql, parameters)
+        finally:
+            _keep(cursor, unit, sql, perf_counter_ns() - started)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """Run a statement for each row of parameters on a new cursor; counted as one query."""
+        return _cursor(self, TimedCursor).executemany(sql, parameters)
+
+
+def _keep(cursor: TimedCursor, unit: Trace, sql: str, duration_ns: int) -> None:
+    statement = unit.statements.get(sql)
+    if statement is None:
+        if len(unit.statements) >= MAX_STATEMENTS:
+            return _only_count(cursor, unit, duration_ns)
+        statement = unit.statements[sql] = Statement()
+    runs = statement.durations_ns
+    n = len(runs)
+    if n >= MAX_RUNS:
+        return _only_count(cursor, unit, duration_ns)
+    runs.append(duration_ns)
+    cursor._runs, cursor._position = runs, n
+    if n + 1 == REPEATED or duration_ns >= SLOW_NS:
+        statement.caller = trace.calling_line()
+    if unit.loop_thread and get_ident() == unit.loop_thread:
+        statement.n_on_loop += 1
+    return None
+
+
+def _only_count(cursor: TimedCursor, unit: Trace, duration_ns: int) -> None:
+    cursor._runs = None
+    unit.dropped_runs += 1
+    unit.dropped_us += duration_ns // 1000
+
+
+_LITERALS = re.compile(
+    r"""'(?:[^']|'')*'            # text
+      | \b0x[0-9a-f]+\b           # blob or hexadecimal
+      | (?<![\w$:@?])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?\b   # number, not part of a name or parameter
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_LISTS = re.compile(r"\(\s*(?:\?|:\w+|\$\w+)(?:\s*,\s*(?:\?|:\w+|\$\w+))+\s*\)")
+_MAX_CHARS = 2_000
+
+
+@lru_cache(maxsize=2_000)
+def fingerprint(sql: str) -> str:
+    """Return the statement with literals replaced by `?`, lists of them by `(?+)`, and white space folded."""
+    text = _LITERALS.sub("?", _COMMENTS.sub(" ", sql[: _MAX_CHARS * 4]))
+    text = " ".join(text.split())
+    return _LISTS.sub("(?+)", text)[:_MAX_CHARS]
+
+
+@lru_cache(maxsize=2_000)
+def fingerprint_id(sql: str) -> str:
+    """Return 16 hexadecimal characters that name the fingerprint of a statement."""
+    return blake2b(fingerprint(sql).encode(), digest_size=8).hexdigest()

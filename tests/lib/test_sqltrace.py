@@ -1,0 +1,155 @@
+import sqlite3
+import threading
+from contextvars import copy_context
+
+import pytest
+
+from engine.lib import sqltrace, trace
+from engine.lib.sqltrace import TimedConnection, fingerprint, fingerprint_id
+
+
+@pytest.fixture
+def connection():
+    made = sqlite3.connect(":memory:", factory=TimedConnection, isolation_level=None, check_same_thread=False)
+    made.execute("create table t (a integer, b text)")
+    yield made
+    made.close()
+
+
+def test_queries_are_counted_by_statement(connection):
+    with sqltrace.collect() as unit:
+        for number in range(3):
+            connection.execute("insert into t values (?, 'x')", (number,))
+        assert len(connection.execute("select a from t").fetchall()) == 3
+    assert unit.n_queries == 4
+    assert {sql: len(s.durations_ns) for sql, s in unit.statements.items()} == {
+        "insert into t values (?, 'x')": 3,
+        "select a from t": 1,
+    }
+
+
+def test_fetching_counts_as_time_of_the_query(connection):
+    slow = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 20000) select i from n"
+    with sqltrace.collect() as unit:
+        cursor = connection.execute(slow)
+        before = unit.statements[slow].durations_ns[0]
+        cursor.fetchmany(100)
+        cursor.fetchall()
+    assert unit.statements[slow].durations_ns[0] > before
+    assert unit.n_queries == 1
+
+
+def test_outside_a_unit_nothing_is_kept(connection):
+    assert sqltrace.current() is None
+    assert connection.execute("select 1").fetchone() == (1,)
+    assert connection.executemany("insert into t values (?, ?)", [(1, "a"), (2, "b")]).rowcount == 2
+
+
+def test_row_factory_still_applies(connection):
+    connection.row_factory = sqlite3.Row
+    with sqltrace.collect():
+        assert connection.execute("select 1 as one").fetchone()["one"] == 1
+
+
+def test_a_failing_query_is_counted_and_raises(connection):
+    with sqltrace.collect() as unit, pytest.raises(sqlite3.OperationalError):
+        connection.execute("select * from missing")
+    assert unit.n_queries == 1
+
+
+def test_an_inner_unit_is_part_of_the_outer_one(connection):
+    with sqltrace.collect() as outer:
+        connection.execute("select 1")
+        with sqltrace.collect() as inner:
+            connection.execute("select 1")
+            assert sqltrace.current() is inner
+        assert sqltrace.current() is outer
+    assert (inner.n_queries, outer.n_queries) == (1, 2)
+
+
+def test_a_thread_with_a_copy_of_the_context_reports_to_the_same_unit(connection):
+    with sqltrace.collect() as unit:
+        context = copy_context()
+        thread = threading.Thread(target=lambda: context.run(connection.execute, "select 1"))
+        thread.start()
+        thread.join()
+        other = threading.Thread(target=connection.execute, args=("select 2",))
+        other.start()
+        other.join()
+    assert list(unit.statements) == ["select 1"]
+
+
+def test_the_line_that_repeats_a_statement_is_named(connection):
+    with sqltrace.collect() as unit:
+        for _ in range(4):
+            connection.execute("select 1")
+        assert unit.statements["select 1"].caller == ""
+        connection.execute("select 1")
+    path, function = unit.statements["select 1"].caller.split(" ")
+    assert path.startswith("tests/lib/test_sqltrace.py:") or "test_sqltrace.py:" in path
+    assert function == "test_the_line_that_repeats_a_statement_is_named"
+
+
+def test_queries_on_the_event_loop_thread_are_told_apart(connection):
+    with sqltrace.collect(loop_thread=threading.get_ident()) as unit:
+        connection.execute("select 1")
+    with sqltrace.collect(loop_thread=threading.get_ident() + 1) as elsewhere:
+        connection.execute("select 1")
+    assert unit.statements["select 1"].n_on_loop == 1
+    assert elsewhere.statements["select 1"].n_on_loop == 0
+
+
+def test_memory_is_bounded_and_what_exceeds_it_still_counted(connection, monkeypatch):
+    monkeypatch.setattr(sqltrace, "MAX_RUNS", 10)
+    monkeypatch.setattr(sqltrace, "MAX_STATEMENTS", 2)
+    with sqltrace.collect() as unit:
+        for _ in range(25):
+            connection.execute("select 1").fetchall()
+        for number in range(5):
+            connection.execute(f"select {number} + 1").fetchall()
+    assert unit.n_queries == 30
+    assert len(unit.statements) == 2
+    assert unit.dropped_runs == 15 + 4
+
+
+def test_operations_and_cache_lookups_belong_to_the_unit():
+    heard = []
+    trace.on_operation.append(heard.append)
+    try:
+        with sqltrace.collect() as unit:
+            with trace.operation("call", "GET example.com") as span:
+                span.detail = "200"
+            with pytest.raises(ZeroDivisionError), trace.operation("render", "invoice"):
+                raise ZeroDivisionError
+            trace.cache_lookup(hit=True)
+            trace.cache_lookup(hit=False)
+            trace.cache_lookup(hit=False)
+    finally:
+        trace.on_operation.remove(heard.append)
+    assert [(o.kind, o.name, o.failed, o.detail) for o in unit.operations] == [
+        ("call", "GET example.com", False, "200"),
+        ("render", "invoice", True, "ZeroDivisionError"),
+    ]
+    assert (unit.cache_hits, unit.cache_misses) == (1, 2)
+    assert heard == unit.operations
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("select * from t where a = 5", "select * from t where a = ?"),
+        ("select * from t where b = 'it''s  5'", "select * from t where b = ?"),
+        ("select  1.5,\n -2e10, x'ff'", "select ?, ?, x?"),
+        ("select a1, t2.b from t2 where c = :p1", "select a1, t2.b from t2 where c = :p1"),
+        ("select * from t where a in (1, 2,3)", "select * from t where a in (?+)"),
+        ("select * from t where a in (:a, :b)", "select * from t where a in (?+)"),
+        ("select 1 -- comment 'x'\nfrom t /* 5 */", "select ? from t"),
+    ],
+)
+def test_fingerprint_removes_literals_only(sql, expected):
+    assert fingerprint(sql) == expected
+
+
+def test_fingerprint_id_is_equal_for_equal_statements():
+    assert fingerprint_id("select 1") == fingerprint_id("select  2")
+    assert fingerprint_id("select 1") != fingerprint_id("select a")
