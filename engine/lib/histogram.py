@@ -1,9 +1,10 @@
 """A log-histogram: distributions that add exactly, with a bound on the error of every percentile.
 
-Bin `i` holds values in (GAMMA ** (i - 1), GAMMA ** i], so the middle of a bin is within `RELATIVE_ERROR` of
-each value in it (DDSketch: Masson, Rim, Lee 2019, https://arxiv.org/abs/1908.10693). The boundaries are powers
-of 2 ** (1/32): scale 5 of OpenTelemetry's exponential histograms, so an export loses nothing. Values are whole
-numbers >= 0 (microseconds, bytes); therefore sums are exact and addition is associative whatever the order.
+Bin `i` holds values in (GAMMA ** (i - 1), GAMMA ** i], so the middle of a bin is within `RELATIVE_ERROR`
+of each value in it (DDSketch: Masson, Rim, Lee 2019, https://arxiv.org/abs/1908.10693). The boundaries
+are powers of 2 ** (1/32): scale 5 of OpenTelemetry's exponential histograms, so an export loses nothing.
+Values are whole numbers >= 0 (microseconds, bytes); therefore sums are exact and addition is associative
+whatever the order.
 """
 
 from collections.abc import Iterable
