@@ -39,6 +39,13 @@ def configure(service: str, *, level: int = logging.INFO) -> None:
     root.setLevel(level)
 
 
+def take_over(name: str, *, level: int = logging.WARNING) -> None:
+    """Route a library's logger through ours: drop its own handlers, keep its lines from this level on."""
+    logger = logging.getLogger(name)
+    logger.handlers.clear()
+    logger.setLevel(level)
+
+
 def get(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a module."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)

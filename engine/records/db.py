@@ -10,11 +10,11 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import sqlite_utils
 
@@ -35,8 +35,19 @@ _CACHE_KIB = 8_000
 _STATEMENTS = 256
 
 
-class Reader:
-    """Reading verbs over one connection; parameters are named (`:name`) and given by keyword."""
+class Reader(Protocol):
+    """Whatever can be read from: a database, one snapshot of it, or an open transaction.
+
+    Parameters are named (`:name`) and given by keyword.
+    """
+
+    def read(self, sql: str, /, **params: Any) -> list[Row]: ...
+    def one(self, sql: str, /, **params: Any) -> Row | None: ...
+    def value(self, sql: str, /, **params: Any) -> Any: ...
+
+
+class Snapshot:
+    """Reading verbs over one connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -56,7 +67,7 @@ class Reader:
         return row[0] if row else None
 
 
-class Transaction(Reader):
+class Transaction(Snapshot):
     """An open write transaction; everything in it happens together or not at all."""
 
     def run(self, sql: str, /, **params: Any) -> int:
@@ -84,19 +95,19 @@ class Database:
 
     def one(self, sql: str, /, **params: Any) -> Row | None:
         """Return the first row, or None."""
-        return Reader(self._connect()).one(sql, **params)
+        return Snapshot(self._connect()).one(sql, **params)
 
     def value(self, sql: str, /, **params: Any) -> Any:
         """Return the first column of the first row, or None."""
-        return Reader(self._connect()).value(sql, **params)
+        return Snapshot(self._connect()).value(sql, **params)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Reader]:
+    def snapshot(self) -> Iterator[Snapshot]:
         """Read several statements from one consistent state of the database."""
         connection = self._connect()
         connection.execute("begin")
         try:
-            yield Reader(connection)
+            yield Snapshot(connection)
         finally:
             connection.execute("rollback")
 
@@ -135,6 +146,12 @@ class Database:
         if connection is None:
             connection = self._local.connection = _open(self.path, self._synchronous)
         return connection
+
+
+def listed(name: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    """Return placeholders for `in (...)` and their parameters; an empty list matches nothing."""
+    params = {f"{name}_{i}": value for i, value in enumerate(values)}
+    return ", ".join(f":{key}" for key in params) or "null", params
 
 
 def main() -> Database:

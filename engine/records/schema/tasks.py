@@ -123,7 +123,7 @@ def create_workers_and_pauses(db: Database) -> None:
             host text not null,
             host_key text not null,
             pid integer not null,
-            process_started_at_ms integer not null,
+            start_ticks integer not null,
             threads integer not null,
             version text not null,
             types text not null,

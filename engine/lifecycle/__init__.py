@@ -1,0 +1,33 @@
+"""The one owner of every state change of a task.
+
+Submit, claim, progress, settle, cancel, retry, purge, pause and rescue: each is one transaction that writes
+the task's row together with its attempt or event row. Every way in (pages, HTTP, command line, schedules)
+passes through here, so here the limits and roles are applied.
+"""
+
+from engine.lifecycle.control import Cancelled, cancel, pause, purge, resume, retry
+from engine.lifecycle.rescue import expire_waiting, rescue
+from engine.lifecycle.run import Ending, claim, keep_log, mark_sent, progress, settle, wait_is_over
+from engine.lifecycle.submit import Submitted, submit, submit_in, submit_many
+
+__all__ = [
+    "Cancelled",
+    "Ending",
+    "Submitted",
+    "cancel",
+    "claim",
+    "expire_waiting",
+    "keep_log",
+    "mark_sent",
+    "pause",
+    "progress",
+    "purge",
+    "rescue",
+    "resume",
+    "retry",
+    "settle",
+    "submit",
+    "submit_in",
+    "submit_many",
+    "wait_is_over",
+]

@@ -1,0 +1,92 @@
+"""What the beat does for tasks nobody looks after: give back those of dead workers, end those too late."""
+
+from collections.abc import Callable
+
+from engine import clock, registry, settings
+from engine.lifecycle import moves
+from engine.lifecycle.run import finish
+from engine.records import attempts, db, tasks, workers
+from engine.records.db import Row, Transaction
+from engine.records.tasks import Task
+from engine.words import Outcome, TaskState
+
+_EXPIRED_AT_ONCE = 500
+
+
+def rescue(gone: Callable[[Row], bool], *, trust_leases: bool) -> int:
+    """Take tasks from workers that are gone, and, if leases can be trusted now, from silent ones.
+
+    `gone` says of a row of `workers` whether its process is known to be dead. Leases cannot be trusted just
+    after the clock jumped or the caller itself could not write. Returns how many tasks were taken.
+    """
+    now_ms = clock.now_ms()
+    rows = workers.live(db.main())
+    dead = {row["id"] for row in rows if gone(row)}
+    alive = {row["id"] for row in rows} - dead
+    taken = sum(
+        _take(task.id, task.token)
+        for task in tasks.running(db.main())
+        if task.worker_id not in alive or (trust_leases and (task.lease_until_ms or 0) < now_ms)
+    )
+    for worker_id in dead:
+        with db.main().write() as tx:
+            workers.stop(tx, worker_id, now_ms, "process gone")
+    return taken
+
+
+def expire_waiting() -> int:
+    """End waiting tasks whose time to start is over; return how many."""
+    now_ms = clock.now_ms()
+    late = tasks.expired(db.main(), now_ms, _EXPIRED_AT_ONCE)
+    return sum(_expire(task, now_ms) for task in late)
+
+
+def _take(task_id: str, token: int) -> bool:
+    with db.main().write() as tx:
+        task = tasks.get(tx, task_id)
+        if task is None or task.token != token or task.state is not TaskState.RUNNING:
+            return False  # it was settled or taken meanwhile
+        now_ms = clock.now_ms()
+        attempts.finish(
+            tx,
+            task,
+            Outcome.DIED,
+            now_ms=now_ms,
+            duration_ms=max(0, now_ms - (task.started_at_ms or now_ms)),
+            error=("worker_died", "The worker process vanished."),
+        )
+        _after_death(tx, task, now_ms)
+        return True
+
+
+def _after_death(tx: Transaction, task: Task, now_ms: int) -> None:
+    deaths = task.deaths + 1
+    if task.cancel_requested_at_ms is not None:
+        reason = f"its worker died after {task.cancel_requested_by} asked to stop"
+        finish(tx, task, TaskState.CANCELLED, now_ms=now_ms, deaths=deaths, reason=reason)
+    elif error := _verdict(task, deaths):
+        finish(tx, task, TaskState.FAILED, now_ms=now_ms, deaths=deaths, error=error, reason=error[1])
+    else:
+        tasks.give_back(
+            tx, task, TaskState.QUEUED, now_ms=now_ms, due_at_ms=0, failures=task.failures, deaths=deaths
+        )
+        reason = f"worker died ({deaths} of {settings.get().poison_deaths})"
+        moves.note(
+            tx, task.id, TaskState.RUNNING, TaskState.QUEUED, actor="rescue", now_ms=now_ms, reason=reason
+        )
+
+
+def _verdict(task: Task, deaths: int) -> tuple[str, str] | None:
+    if deaths >= settings.get().poison_deaths:
+        return "poison", f"{deaths} workers died while running this task, so it is not run again by itself."
+    task_type = registry.find(task.type)
+    return task_type.on_rescue(task) if task_type and task_type.on_rescue else None
+
+
+def _expire(task: Task, now_ms: int) -> bool:
+    error = ("expired", "The task did not start in time.")
+    with db.main().write() as tx:
+        ended = tasks.end_waiting(tx, task, TaskState.EXPIRED, now_ms=now_ms, error=error)
+        if ended:
+            moves.note(tx, task.id, task.state, TaskState.EXPIRED, actor="clock", now_ms=now_ms)
+    return ended

@@ -1,0 +1,72 @@
+"""From what a task's function returned or raised to what is recorded of the attempt."""
+
+import json
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from engine import settings
+from engine.errors import (
+    Deferred,
+    InvalidInput,
+    OffloadError,
+    PermanentFailure,
+    TaskCancelled,
+    TransientFailure,
+)
+from engine.lifecycle import Ending
+from engine.queue.running import Running
+from engine.words import Outcome
+
+_TRACEBACK_CHARS = 16_000
+
+
+def succeeded(running: Running, value: Mapping[str, Any] | None) -> Ending:
+    """Describe a normal return; raise PermanentFailure for a result that cannot be kept."""
+    result = None if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    limit = settings.get().result_bytes
+    if result and len(result.encode()) > limit:
+        raise PermanentFailure(f"The result is larger than {limit} bytes.", code="result_too_large")
+    return _ending(running, Outcome.SUCCEEDED, result=result)
+
+
+def failed(running: Running, error: BaseException) -> Ending:
+    """Describe a raised error. Whatever a stopped attempt raises, it ended because it was stopped."""
+    if running.cancelled or isinstance(error, TaskCancelled):
+        return _ending(running, running.stop_reason or Outcome.CANCELLED)
+    if isinstance(error, Deferred):
+        return _ending(
+            running, Outcome.DEFERRED, error=(error.code, error.message), delay_s=max(0.0, error.delay_s)
+        )
+    outcome = Outcome.TIMED_OUT if _code(error) == "timeout" else Outcome.FAILED
+    return _ending(
+        running,
+        outcome,
+        error=(_code(error), _message(error)),
+        permanent=isinstance(error, PermanentFailure | InvalidInput),
+        delay_s=(error.retry_after_s or 0.0) if isinstance(error, TransientFailure) else 0.0,
+        traceback="".join(traceback.format_exception(error))[-_TRACEBACK_CHARS:],
+    )
+
+
+def _ending(running: Running, outcome: Outcome, **details: Any) -> Ending:
+    return Ending(
+        outcome,
+        duration_ms=running.duration_ms,
+        log=running.log_text,
+        cpu_ms=running.cpu_ms,
+        peak_memory_bytes=running.peak_memory_bytes,
+        **details,
+    )
+
+
+def _code(error: BaseException) -> str:
+    return error.code if isinstance(error, OffloadError) else "unexpected_error"
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, InvalidInput) and error.fields:
+        return f"{error.message} " + "; ".join(f"{path}: {text}" for path, text in error.fields.items())
+    if isinstance(error, OffloadError):
+        return error.message
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,41 @@
+"""The probe: a task that exercises the real path, for `doctor`, drills and benchmarks."""
+
+import threading
+
+from pydantic import Field
+
+from engine import clock
+from engine.errors import TransientFailure
+from engine.registry import Body, TaskHandle, task_type
+from engine.words import Role
+
+_STEP_S = 0.02
+
+
+class Probe(Body):
+    """What the probe is to do."""
+
+    sleep_ms: int = Field(0, ge=0, le=600_000, description="How long to work, in milliseconds")
+    fail_attempts: int = Field(0, ge=0, le=100, description="How many attempts fail before one succeeds")
+    in_child: bool = Field(False, description="Work in a child process")
+    memory_mb: int = Field(0, ge=0, le=4096, description="Memory to use, in MiB")
+    note: str = Field("", max_length=200, description="Given back in the result")
+
+
+@task_type("probe", Probe, title="Probe", min_role=Role.OPS, delays_s=(0.2,), timeout_s=700)
+def probe(payload: Probe, task: TaskHandle) -> dict[str, object]:
+    """Sleep, use memory, fail as asked; give the note back."""
+    task.log(f"attempt {task.attempt} of a probe: {payload.note or 'no note'}")
+    held = bytearray(payload.memory_mb * 1024 * 1024)
+    _work(payload.sleep_ms / 1000, task)
+    if task.attempt <= payload.fail_attempts:
+        raise TransientFailure(f"The probe was asked to fail {payload.fail_attempts} times.", code="probe")
+    return {"note": payload.note, "attempt": task.attempt, "memory_mb": len(held) // (1024 * 1024)}
+
+
+def _work(seconds: float, task: TaskHandle) -> None:
+    pause, began = threading.Event(), clock.elapsed()
+    while (done := clock.elapsed() - began) < seconds:
+        task.progress(int(100 * done / seconds), "working")
+        pause.wait(min(_STEP_S, seconds - done))
+    task.check()
