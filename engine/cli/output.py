@@ -1,0 +1,41 @@
+"""What commands share: the format option, JSON on standard output, plain tables, the actor."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from engine.words import Actor, Role
+
+COMMAND_LINE = Actor("system", Role.ADMIN, "cli")
+"""Who acts on the command line: whoever may read the data folder owns the installation."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def format_option(function: Command) -> Command:
+    """Add `--format text|json`, given to the command as `fmt`."""
+    return click.option(
+        "--format",
+        "fmt",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="How to print the answer.",
+    )(function)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(document, ensure_ascii=False, default=str))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str) -> None:
+    """Print chosen columns (key to heading) of rows; `empty` where there are none."""
+    if not rows:
+        click.echo(empty)
+        return
+    cells = [[str(row.get(key) if row.get(key) is not None else "-") for key in columns] for row in rows]
+    widths = [max(len(h), *(len(r[i]) for r in cells)) for i, h in enumerate(columns.values())]
+    for line in [list(columns.values()), *cells]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

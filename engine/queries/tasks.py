@@ -1,0 +1,148 @@
+"""Reads about tasks: lists, one task's timeline, counts."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine import clock
+from engine.errors import InvalidInput
+from engine.records import db
+from engine.records.tasks import Task
+from engine.words import Actor, Role, TaskState
+
+MAX_PAGE = 500
+
+
+@dataclass(frozen=True)
+class Page:
+    """Tasks, newest first, and the cursor of the next page, if any."""
+
+    items: list[Task]
+    next: str | None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One entry of a task's timeline."""
+
+    at_ms: int
+    what: str
+    who: str
+    why: str
+
+
+def visible(actor: Actor, task_id: str) -> Task | None:
+    """Return a task the actor may see, or None."""
+    row = db.main().one("select * from tasks where id = :id", id=task_id)
+    return Task.from_row(row) if row and actor.may_see(row["owner"]) else None
+
+
+def several(actor: Actor, task_ids: Sequence[str]) -> dict[str, Task]:
+    """Return those of the given tasks the actor may see, by id, in one query."""
+    names, params = db.listed("id", task_ids)
+    rows = db.main().read(f"select * from tasks where id in ({names})", **params)
+    return {row["id"]: Task.from_row(row) for row in rows if actor.may_see(row["owner"])}
+
+
+def page(
+    actor: Actor,
+    *,
+    type_name: str | None = None,
+    states: Sequence[TaskState] = (),
+    owner: str | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page:
+    """List tasks the actor may see; staff see their own. Raises InvalidInput for a cursor not ours."""
+    if not actor.role.includes(Role.OPS):
+        owner = actor.name if owner in (None, actor.name) else ""
+    where = ["seq < :before"]
+    params: dict[str, Any] = {"before": _decode(cursor)}
+    for column, value in (("type", type_name), ("owner", owner)):
+        if value is not None:
+            where.append(f"{column} = :{column}")
+            params[column] = value
+    if states:
+        clause, more = _state_clause(states)
+        where.append(clause)
+        params.update(more)
+    rows = db.main().read(
+        f"select * from tasks where {' and '.join(where)} order by seq desc limit :limit",
+        limit=max(1, min(limit, MAX_PAGE)) + 1,
+        **params,
+    )
+    items = [Task.from_row(row) for row in rows[: max(1, min(limit, MAX_PAGE))]]
+    return Page(items, _encode(items[-1].seq) if len(rows) > len(items) else None)
+
+
+def in_order(task_ids: Sequence[str]) -> list[Task]:
+    """Return the given tasks in the given order, whoever owns them; 500 a query."""
+    found: dict[str, Task] = {}
+    for start in range(0, len(task_ids), MAX_PAGE):
+        names, params = db.listed("id", task_ids[start : start + MAX_PAGE])
+        for row in db.main().read(f"select * from tasks where id in ({names})", **params):
+            found[row["id"]] = Task.from_row(row)
+    return [found[i] for i in task_ids if i in found]
+
+
+def n_waiting(type_name: str | None = None) -> int:
+    """Count the tasks that have not begun or wait for a further attempt."""
+    sql = """select count(*) from tasks where state in ('scheduled', 'queued', 'retrying')
+             and type = coalesce(:type, type)"""
+    return int(db.main().value(sql, type=type_name))
+
+
+def timeline(task_id: str) -> list[Moment]:
+    """Return everything that happened to a task, oldest first."""
+    events = db.main().read("select * from task_events where task_id = :id order by id", id=task_id)
+    attempts = attempts_of(task_id)
+    moments = [Moment(e["at_ms"], e["to_state"], e["actor"], e["reason"]) for e in events]
+    for a in attempts:
+        moments.append(Moment(a["started_at_ms"], f"attempt {a['attempt']} began", a["worker_id"], ""))
+        if a["finished_at_ms"] is not None:
+            why = a["error_message"] or ""
+            moments.append(
+                Moment(a["finished_at_ms"], f"attempt {a['attempt']} {a['outcome']}", a["worker_id"], why)
+            )
+    return sorted(moments, key=lambda m: m.at_ms)
+
+
+def attempts_of(task_id: str) -> list[dict[str, Any]]:
+    """Return a task's attempts with outcome, durations and log, oldest first."""
+    rows = db.main().read("select * from attempts where task_id = :id order by attempt", id=task_id)
+    return [dict(row) for row in rows]
+
+
+def counts() -> dict[TaskState, int]:
+    """Count all tasks by state."""
+    rows = db.main().read("select state, count(*) as n from tasks group by state")
+    found = {TaskState(row["state"]): row["n"] for row in rows}
+    return {state: found.get(state, 0) for state in TaskState}
+
+
+def _state_clause(states: Sequence[TaskState]) -> tuple[str, dict[str, Any]]:
+    """What is due counts as queued, as it is shown."""
+    names, params = db.listed("state", [str(state) for state in states])
+    params["now"] = clock.now_ms()
+    waiting = "state in ('scheduled', 'retrying')"
+    plain = f"(state in ({names}) and not ({waiting} and due_at_ms <= :now))"
+    if TaskState.QUEUED in states:
+        return f"({plain} or ({waiting} and due_at_ms <= :now))", params
+    return plain, params
+
+
+def _encode(seq: int) -> str:
+    return base64.urlsafe_b64encode(str(seq).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str | None) -> int:
+    if cursor is None:
+        return 2**62
+    try:
+        return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error):
+        raise InvalidInput(
+            "The cursor is not one of ours.", fields={"cursor": "take it from `next`"}
+        ) from None
