@@ -8,7 +8,7 @@ from huey.consumer import Consumer
 from huey.consumer_options import config_defaults
 
 from engine import log, registry, settings, tasks
-from engine.lib import processes
+from engine.lib import child, processes
 from engine.queue import OffloadHuey
 from engine.queue.pulse import Duty, Pulse
 
@@ -41,6 +41,7 @@ class Worker(Consumer):  # type: ignore[misc]
         try:
             super().run()
         finally:
+            child.forget()
             self._pulse.stop()
 
 

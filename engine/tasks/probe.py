@@ -6,10 +6,13 @@ from pydantic import Field
 
 from engine import clock
 from engine.errors import TransientFailure
+from engine.lib import child
 from engine.registry import Body, TaskHandle, task_type
 from engine.words import Role
 
 _STEP_S = 0.02
+_CHILD_MB = 256
+"""What the child needs beside the memory asked for."""
 
 
 class Probe(Body):
@@ -26,11 +29,29 @@ class Probe(Body):
 def probe(payload: Probe, task: TaskHandle) -> dict[str, object]:
     """Sleep, use memory, fail as asked; give the note back."""
     task.log(f"attempt {task.attempt} of a probe: {payload.note or 'no note'}")
-    held = bytearray(payload.memory_mb * 1024 * 1024)
-    _work(payload.sleep_ms / 1000, task)
+    if payload.in_child:
+        _work_in_child(payload, task)
+    else:
+        held = bytearray(payload.memory_mb * 1024 * 1024)
+        _work(payload.sleep_ms / 1000, task)
+        del held
     if task.attempt <= payload.fail_attempts:
         raise TransientFailure(f"The probe was asked to fail {payload.fail_attempts} times.", code="probe")
-    return {"note": payload.note, "attempt": task.attempt, "memory_mb": len(held) // (1024 * 1024)}
+    return {"note": payload.note, "attempt": task.attempt, "memory_mb": payload.memory_mb}
+
+
+def _work_in_child(payload: Probe, task: TaskHandle) -> None:
+    child.run(
+        "engine.lib.child.exercise:exercise",
+        {"sleep_ms": payload.sleep_ms, "memory_mb": payload.memory_mb},
+        timeout_s=task.remaining_s,
+        memory_mb=payload.memory_mb + _CHILD_MB,
+        cancelled=lambda: task.cancelled,
+        on_progress=task.progress,
+        on_log=task.log,
+        on_usage=lambda used: task.used(cpu_ms=used.cpu_ms, peak_memory_bytes=used.peak_bytes),
+        correlation_id=task.correlation_id,
+    )
 
 
 def _work(seconds: float, task: TaskHandle) -> None:
