@@ -12,12 +12,11 @@ from engine import settings
 from engine.errors import InvalidInput, Unavailable
 from engine.lib import ports
 from engine.lib.printer import Printer
-from engine.lib.supervise import Program, Supervisor, answers_http
+from engine.lib.supervise import HEALTH, Program, Supervisor, answers_http
 from engine.records import db, workers
 from engine.services import access
 
 ROOT = Path(__file__).parents[2]
-HEALTH = "/async-monitoring/health/"
 PORT = click.IntRange(1, 65535)
 _WEB_GRACE_S = 5
 _WORKER_MARGIN_S = 3

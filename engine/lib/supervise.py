@@ -20,6 +20,8 @@ from typing import BinaryIO
 
 from engine import clock
 
+HEALTH = "/async-monitoring/health/"
+"""Path that answers without a session while the process serving it is well."""
 DEATHS_MAX = 5
 DEATHS_WINDOW_S = 60.0
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0)

@@ -26,6 +26,8 @@ from engine.records import schema
 Row = sqlite3.Row
 LockedOrFull = sqlite3.OperationalError
 """Raised while another program holds the database or the disk is full: the write may be tried again."""
+Damaged = sqlite3.DatabaseError
+"""Raised for a file that is no database, or a broken one (and the parent of the other two)."""
 Duplicate = sqlite3.IntegrityError
 """Raised when a unique index refuses a row."""
 
