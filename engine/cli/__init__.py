@@ -59,9 +59,7 @@ def main() -> None:
     """Run the command line; errors become one line, or one JSON document, and the exit status."""
     log.configure("cli")
     try:
-        cli.main(prog_name="offload", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+        status = cli.main(prog_name="offload", standalone_mode=False)
     except click.ClickException as error:
         _fail(error.format_message(), {"code": "usage", "message": error.format_message()}, EXIT_INVALID)
     except click.Abort:
@@ -69,6 +67,7 @@ def main() -> None:
     except OffloadError as error:
         invalid = isinstance(error, InvalidInput | NotFound | TooLarge)
         _fail(error.message, error_document(error), EXIT_INVALID if invalid else EXIT_ERROR)
+    sys.exit(status if isinstance(status, int) else 0)  # click returns the status of `ctx.exit` here
 
 
 def error_document(error: OffloadError) -> dict[str, Any]:
