@@ -1,0 +1,113 @@
+"""Cron previews as documents: what the command line and HTTP answer, from loosely typed requests."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.errors import InvalidInput, OffloadError
+from engine.lib import cron
+from engine.lib.cron import grammar, zones
+from engine.lib.cron.words import describe as in_words
+
+DEFAULT_ZONE = "UTC"
+DEFAULT_COUNT = 10
+
+Request = Mapping[str, Any]
+"""`expression`, `zone`, `start`, `count` as they came in: a JSON object, a query string or options."""
+
+
+def next_runs(request: Request) -> dict[str, Any]:
+    """Return `{"expression", "zone", "runs", "truncated", "tz_version"}`; raise InvalidInput."""
+    expression, zone = _expression(request), _zone(request)
+    grammar.parse(expression)  # the expression's faults are told before those of the other fields
+    start = _start(request, zone)
+    return cron.next_runs(expression, zone, start, _count(request)).document()
+
+
+def validate(request: Request) -> dict[str, Any]:
+    """Return what a valid expression is read as, and what may surprise about it; raise InvalidInput."""
+    expression = _expression(request)
+    parsed = cron.validate(expression)
+    zone = _zone(request)
+    return {
+        "expression": expression,
+        "zone": zones.zone(zone).key,
+        "valid": True,
+        "normalised": parsed.text,
+        "remarks": grammar.remarks(parsed),
+        "tz_version": zones.version(),
+    }
+
+
+def describe(request: Request) -> dict[str, Any]:
+    """Return an expression in English, with what may surprise about it; raise InvalidInput."""
+    expression = _expression(request)
+    parsed = cron.validate(expression)
+    return {
+        "expression": expression,
+        "normalised": parsed.text,
+        "description": in_words(parsed),
+        "remarks": grammar.remarks(parsed),
+    }
+
+
+def frequency(request: Request) -> dict[str, Any]:
+    """Return how often an expression is due, gaps in seconds; raise InvalidInput."""
+    expression, zone = _expression(request), _zone(request)
+    grammar.parse(expression)
+    counted = cron.frequency(expression, zone, _start(request, zone))
+    return {"expression": expression, "zone": zone, **counted.document(), "tz_version": zones.version()}
+
+
+def refusal(error: OffloadError, request: Request) -> dict[str, Any]:
+    """Return the answer to a request that is not valid.
+
+    An expression that can never run also says so the way a calculation does, with no runs.
+    """
+    document: dict[str, Any] = {"error": {"code": error.code, "message": error.message}}
+    if isinstance(error, InvalidInput) and error.position is not None:
+        document["error"]["position"] = error.position
+    if error.code == "never_runs":
+        zone = request.get("zone") or DEFAULT_ZONE
+        document |= {
+            "expression": request.get("expression"),
+            "zone": zone,
+            "runs": [],
+            "truncated": "never",
+        }
+    return document
+
+
+def _expression(request: Request) -> str:
+    return _text(request, "expression", None)
+
+
+def _zone(request: Request) -> str:
+    return _text(request, "zone", DEFAULT_ZONE)
+
+
+def _start(request: Request, zone: str) -> Any:
+    zones.zone(zone)
+    text = _text(request, "start", "")
+    return cron.moment(text, zone) if text else None
+
+
+def _count(request: Request) -> int:
+    """Read the count: a whole number or its digits; the calculation bounds it above."""
+    given = request.get("count")
+    if given is None:
+        return DEFAULT_COUNT
+    digits = isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 10
+    if digits or (isinstance(given, int) and not isinstance(given, bool)):
+        return int(given)
+    message = "The count is a whole number from 1 on."
+    raise InvalidInput(message, code="invalid_count", fields={"count": message})
+
+
+def _text(request: Request, name: str, default: str | None) -> str:
+    given = request.get(name)
+    if given is None and default is not None:
+        return default
+    if not isinstance(given, str):
+        message = f"The field {name} is text." if name in request else f"The field {name} is missing."
+        raise InvalidInput(message, code="invalid_field", fields={name: message})
+    return given

@@ -1,0 +1,69 @@
+"""Cron previews as documents."""
+
+import pytest
+
+from engine.errors import InvalidInput
+from engine.services import cron
+
+
+def test_next_runs_has_the_shape_of_the_interface():
+    found = cron.next_runs(
+        {
+            "expression": "30 2 * * *",
+            "zone": "Europe/Berlin",
+            "start": "2026-03-28T12:00:00+01:00",
+            "count": "2",
+        }
+    )
+    assert found.pop("tz_version")
+    assert found == {
+        "expression": "30 2 * * *",
+        "zone": "Europe/Berlin",
+        "runs": ["2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"],
+        "truncated": None,
+    }
+
+
+def test_defaults():
+    found = cron.next_runs({"expression": "* * * * *", "zone": None})
+    assert (found["zone"], len(found["runs"])) == ("UTC", 10)
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ({}, "invalid_field"),
+        ({"expression": 5}, "invalid_field"),
+        ({"expression": ["* * * * *"]}, "invalid_field"),
+        ({"expression": "* * * * *", "zone": 1}, "invalid_field"),
+        ({"expression": "* * * * *", "start": 1}, "invalid_field"),
+        ({"expression": "* * * * *", "zone": "X"}, "unknown_zone"),
+        ({"expression": "* * * * *", "start": "noon"}, "invalid_start"),
+        ({"expression": "* * * * *", "count": 0}, "invalid_count"),
+        ({"expression": "* * * * *", "count": True}, "invalid_count"),
+        ({"expression": "* * * * *", "count": 2.0}, "invalid_count"),
+        ({"expression": "* * * * *", "count": "٣"}, "invalid_count"),
+        ({"expression": "* * * *", "zone": "X", "count": 0}, "field_count"),
+    ],
+)
+def test_wrong_requests(request_, code):
+    with pytest.raises(InvalidInput) as caught:
+        cron.next_runs(request_)
+    assert caught.value.code == code
+
+
+def test_refusal_of_what_never_runs_says_so_both_ways():
+    request = {"expression": "0 0 30 2 *", "zone": "UTC"}
+    with pytest.raises(InvalidInput) as caught:
+        cron.next_runs(request)
+    document = cron.refusal(caught.value, request)
+    assert document["error"]["code"] == "never_runs"
+    assert document["error"]["position"] == 4
+    assert (document["runs"], document["truncated"]) == ([], "never")
+
+
+def test_other_documents():
+    assert cron.validate({"expression": "@daily"})["normalised"] == "0 0 * * *"
+    assert cron.describe({"expression": "@daily"})["description"] == "At 00:00"
+    counted = cron.frequency({"expression": "@daily", "start": "2026-01-01"})
+    assert (counted["per_year"], counted["busiest_hours"]) == (365, [0])
