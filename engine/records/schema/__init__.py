@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from sqlite_utils.migrations import Migrations
 
-from engine.records.schema import access, tasks
+from engine.records.schema import access, files, tasks
 
 MigrationSets = tuple[Migrations, ...]
 
-MAIN: MigrationSets = (tasks.migrations, access.migrations)
+MAIN: MigrationSets = (tasks.migrations, access.migrations, files.migrations)
 METRICS: MigrationSets = ()
 CACHE: MigrationSets = ()
 
