@@ -51,6 +51,15 @@ class Token:
     label: str
     created_at_ms: int
 
+    def document(self) -> dict[str, Any]:
+        """Return what may be shown."""
+        return {
+            "token_id": self.id,
+            "name": self.user_name,
+            "label": self.label,
+            "created_at": clock.iso(self.created_at_ms),
+        }
+
 
 @dataclass(frozen=True)
 class AuditRow:
