@@ -141,7 +141,7 @@ def _decode(cursor: str | None) -> int:
     if cursor is None:
         return 2**62
     try:
-        return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return max(0, min(2**62, int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))))
     except (ValueError, binascii.Error):
         raise InvalidInput(
             "The cursor is not one of ours.", fields={"cursor": "take it from `next`"}
