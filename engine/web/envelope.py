@@ -1,0 +1,98 @@
+"""What goes round every request: a correlation id, security headers, and an answer when all else fails."""
+
+import re
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from engine import log, settings
+from engine.errors import OffloadError
+from engine.web import errors
+
+CORRELATION_HEADER = "X-Correlation-ID"
+
+PAGE_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        # Streamlit's charts compile expressions, and its bundle writes inline styles.
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob: https:",
+        "font-src 'self' data:",
+        "connect-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "frame-src 'self' data: blob:",
+        "media-src 'self' data: blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'self'",
+    )
+)
+
+_FIXED = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Content-Security-Policy", PAGE_POLICY),
+)
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class Envelope:
+    """The outermost ASGI middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        correlation_id = _correlation_id(scope)
+        scope.setdefault("state", {})[log.CORRELATION] = correlation_id
+        log.bind(**{log.CORRELATION: correlation_id})
+        if scope["type"] == "websocket":
+            await self.app(scope, receive, send)
+            return
+        await _answer(self.app, scope, receive, send, correlation_id)
+
+
+def secure(scope: Scope) -> bool:
+    """Whether people reach this request over https, perhaps through a proxy that ends it."""
+    return scope.get("scheme") == "https" or settings.get().public_url.startswith("https://")
+
+
+async def _answer(app: ASGIApp, scope: Scope, receive: Receive, send: Send, correlation_id: str) -> None:
+    started = False
+
+    async def send_with_headers(message: Message) -> None:
+        nonlocal started
+        if message["type"] == "http.response.start":
+            started = True
+            _add_headers(MutableHeaders(raw=message.setdefault("headers", [])), scope, correlation_id)
+        await send(message)
+
+    try:
+        await app(scope, receive, send_with_headers)
+    except Exception:
+        log.get(__name__).exception("request failed", path=scope["path"], method=scope["method"])
+        if started:
+            raise
+        error = OffloadError("Something went wrong on our side; the log knows more.", code="internal_error")
+        await errors.answer(error, scope)(scope, receive, send_with_headers)
+
+
+def _add_headers(headers: MutableHeaders, scope: Scope, correlation_id: str) -> None:
+    headers[CORRELATION_HEADER] = correlation_id
+    for name, value in _FIXED:
+        headers.setdefault(name, value)
+    if secure(scope):
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+
+
+def _correlation_id(scope: Scope) -> str:
+    """Take over the caller's id if it is harmless, or make one."""
+    given = Headers(scope=scope).get(CORRELATION_HEADER, "")
+    return given if _CORRELATION_ID.fullmatch(given) else log.new_correlation_id()

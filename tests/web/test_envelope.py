@@ -1,0 +1,77 @@
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from engine import log, settings
+from engine.web.envelope import Envelope
+
+
+async def fine(request):
+    return PlainTextResponse(log.correlation_id(), headers={"Content-Security-Policy": "default-src 'none'"})
+
+
+async def broken(request):
+    raise RuntimeError("secret detail")
+
+
+async def broken_half_way(request):
+    async def chunks():
+        yield b"begun"
+        raise RuntimeError("too late for another status")
+
+    return StreamingResponse(chunks())
+
+
+@pytest.fixture
+def client(data_dir):
+    routes = [Route("/fine", fine), Route("/broken", broken), Route("/half", broken_half_way)]
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(Envelope)]))
+
+
+def test_correlation_id_is_made_bound_and_returned(client):
+    first, second = client.get("/fine"), client.get("/fine")
+    assert first.headers["x-correlation-id"] == first.text
+    assert first.text != second.text
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("order-2024.11_7", True), ("short", False), ("a" * 65, False), ("a b c d e f g", False)],
+)
+def test_harmless_correlation_ids_are_taken_over(client, given, kept):
+    answer = client.get("/fine", headers={"X-Correlation-ID": given})
+    assert (answer.text == given) is kept
+
+
+def test_unexpected_failure_is_500_in_the_one_shape_without_its_cause(client):
+    answer = client.get("/broken")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "internal_error"
+    assert answer.json()["correlation_id"] == answer.headers["x-correlation-id"]
+    assert "secret detail" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_failure_after_the_answer_has_begun_breaks_the_connection(client):
+    with pytest.raises(RuntimeError, match="too late"):
+        client.get("/half")
+
+
+def test_security_headers_are_on_every_answer_and_stricter_ones_stay(client):
+    headers = client.get("/fine").headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "SAMEORIGIN"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["content-security-policy"] == "default-src 'none'"
+    assert "strict-transport-security" not in headers
+    policy = client.get("/broken").headers["content-security-policy"]
+    assert "frame-ancestors 'self'" in policy
+
+
+def test_https_is_insisted_on_where_people_use_it(client, monkeypatch):
+    monkeypatch.setenv("OFFLOAD_PUBLIC_URL", "https://offload.example")
+    settings.get.cache_clear()
+    assert "strict-transport-security" in client.get("/fine").headers
