@@ -1,0 +1,103 @@
+"""Watch and stop tasks: status, bulk status, cancel; and the state of the installation."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse
+
+from engine import __version__, clock, lifecycle
+from engine.errors import Conflict, NotFound
+from engine.queries import tasks as reads
+from engine.queries import workers
+from engine.records import db
+from engine.records.tasks import Task
+from engine.web import actors
+from engine.words import Actor, Role
+
+router = APIRouter(prefix="/async-monitoring", tags=["monitoring"])
+
+BULK_IDS = 100
+OPERATORS = Depends(actors.at_least(Role.OPS))
+
+SignedIn = Annotated[Actor, Depends(actors.signed_in)]
+
+
+class BulkStatus(BaseModel):
+    """Which tasks to look at."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task_ids: list[Annotated[str, Field(max_length=64)]] = Field(
+        min_length=1, max_length=BULK_IDS, validation_alias=AliasChoices("task_ids", "ids")
+    )
+
+
+@router.get("/tasks/{task_id}/status/", summary="One task")
+def status(task_id: str, actor: SignedIn) -> JSONResponse:
+    """Return the task; 404 if there is none or it is not yours."""
+    return JSONResponse(visible(actor, task_id).document())
+
+
+@router.post("/tasks/bulk-status/", summary="Up to 100 tasks")
+def bulk_status(body: BulkStatus, actor: SignedIn) -> JSONResponse:
+    """Return the tasks in the order asked for, without those that are not yours, which are in `missing`."""
+    found = reads.several(actor, body.task_ids)
+    items = [found[i].document() for i in body.task_ids if i in found]
+    missing = [i for i in body.task_ids if i not in found]
+    return JSONResponse({"items": items, "next": None, "missing": missing})
+
+
+@router.post("/tasks/{task_id}/cancel/", summary="Stop a task")
+def cancel(task_id: str, actor: SignedIn) -> JSONResponse:
+    """Cancel at once what waits (200), ask what runs to stop (202); 409 for what has ended."""
+    done = lifecycle.cancel(actor, task_id)
+    if done.outcome == "ended":
+        raise Conflict(f"The task has ended: it is {done.task.state}.", code="already_ended")
+    return JSONResponse(done.task.document(), 202 if done.outcome == "requested" else 200)
+
+
+@router.get("/admin/monitoring/", summary="Queue and workers", dependencies=[OPERATORS])
+def monitoring() -> JSONResponse:
+    """Return the number of tasks by state, the workers and what is paused. For ops."""
+    return JSONResponse(_installation())
+
+
+@router.get("/health/", summary="Does it work?")
+def health(actor: Annotated[Actor | None, Depends(actors.anybody)]) -> JSONResponse:
+    """Answer `{"status": "ok"}`, or 503; with a session of ops, also the figures behind it."""
+    document: dict[str, Any] = {"status": "ok"}
+    try:
+        if actor is not None and actor.role.includes(Role.OPS):
+            document |= _installation()
+        else:
+            db.main().value("select 1")
+    except db.LockedOrFull:
+        document["status"] = "failing"
+    return JSONResponse(document, 200 if document["status"] == "ok" else 503, {"Cache-Control": "no-store"})
+
+
+def visible(actor: Actor, task_id: str) -> Task:
+    """Return a task the actor may see; raise NotFound for others."""
+    task = reads.visible(actor, task_id)
+    if task is None:
+        raise NotFound("There is no such task, or it is not yours.")
+    return task
+
+
+def _installation() -> dict[str, Any]:
+    found = workers.listing()
+    counts = reads.counts()
+    return {
+        "version": __version__,
+        "at": clock.iso(clock.now_ms()),
+        "tasks": {state.value: n for state, n in counts.items()},
+        "n_workers_alive": sum(worker.alive for worker in found),
+        "workers": [worker.document() for worker in found],
+        "pauses": [_pause(row) for row in workers.pauses()],
+    }
+
+
+def _pause(row: dict[str, Any]) -> dict[str, Any]:
+    paused_at = clock.iso(row.pop("paused_at_ms"))
+    return {**row, "paused_at": paused_at}
