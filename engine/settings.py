@@ -136,6 +136,11 @@ def get() -> Settings:
         raise InvalidInput(f"Settings are not valid: {wrong}", fields=fields, code="settings") from error
 
 
+def environment(**changes: str) -> dict[str, str]:
+    """Return the environment of this process with changes, for a process to be started."""
+    return {**os.environ, **changes}
+
+
 def check(settings: Settings | None = None) -> list[Finding]:
     """Return what is wrong or doubtful about the settings, worst first."""
     s = settings or get()

@@ -37,6 +37,10 @@ class Worker(Consumer):  # type: ignore[misc]
         self._pulse.start()
         super().start()
 
+    def stop(self, graceful: bool = False) -> None:
+        self.huey.stopping.set()
+        super().stop(graceful)
+
     def run(self) -> None:
         try:
             super().run()

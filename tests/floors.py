@@ -84,7 +84,7 @@ _SQL = re.compile(
 PAGE_LINES = 120
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Module:
     """One parsed source file."""
 
@@ -104,7 +104,9 @@ def read_sources(root: Path) -> dict[str, str]:
 def violations(sources: Sources) -> list[str]:
     """Return one line per broken rule, each beginning with the rule's name and the file."""
     modules = {module.name: module for module in map(_parse, *zip(*sources.items(), strict=True))}
-    imports = {name: sorted(set(_imports(module, modules))) for name, module in modules.items()}
+    imports = {
+        name: sorted({_known(t, modules) for t in _imports(module)}) for name, module in modules.items()
+    }
     found = list(_cycles({name: [t for t in targets if t in modules] for name, targets in imports.items()}))
     for name, module in modules.items():
         for target in imports[name]:
@@ -124,20 +126,25 @@ def _parse(path: str, text: str) -> Module:
 # Which module imports which
 
 
-def _imports(module: Module, modules: Mapping[str, Module]) -> Iterator[str]:
+@lru_cache(maxsize=2000)
+def _imports(module: Module) -> tuple[str, ...]:
+    return tuple(_read_imports(module))
+
+
+def _read_imports(module: Module) -> Iterator[str]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
-            yield from (_known(alias.name, modules) for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = _absolute(module, node)
-            yield from (_known(f"{base}.{alias.name}", modules) for alias in node.names)
+            yield from (f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and _dotted(node.func).split(".")[-1] in (
             "import_module",
             "__import__",
         ):
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                yield _known(first.value, modules)
+                yield first.value
 
 
 def _absolute(module: Module, node: ast.ImportFrom) -> str:
@@ -232,7 +239,12 @@ def _cycles(edges: Mapping[str, list[str]]) -> Iterator[str]:
 # Rules about the content of one file
 
 
-def _broken_by_content(module: Module) -> Iterator[str]:
+@lru_cache(maxsize=2000)
+def _broken_by_content(module: Module) -> tuple[str, ...]:
+    return tuple(_read_content(module))
+
+
+def _read_content(module: Module) -> Iterator[str]:
     if _floor(module.name) < 0 and module.name != "engine":
         yield "no floor"
     if {"utils", "util"} & set(module.name.split(".")):

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from dataclasses import asdict
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from engine import clock, lifecycle, tasks
 from engine.cli.output import COMMAND_LINE, format_option, print_json, print_table
 from engine.errors import Conflict, InvalidInput, NotFound
 from engine.queries import tasks as reads
+from engine.services import waiting
 from engine.words import TaskState
 
 _COLUMNS = {
@@ -109,12 +112,21 @@ def show(task_id: str, fmt: str) -> None:
     task = reads.visible(COMMAND_LINE, task_id)
     if task is None:
         raise NotFound(f"There is no task {task_id}.")
-    moments = reads.timeline(task_id)
+    moments, reason = reads.timeline(task_id), waiting.why(task, UTC)
     if fmt == "json":
         timeline = [{"at": clock.iso(m.at_ms), "what": m.what, "who": m.who, "why": m.why} for m in moments]
-        print_json({**task.document(), "timeline": timeline, "attempts": reads.attempts_of(task_id)})
+        print_json(
+            {
+                **task.document(),
+                "waiting": asdict(reason) if reason else None,
+                "timeline": timeline,
+                "attempts": reads.attempts_of(task_id),
+            }
+        )
         return
     _show(task.document(), fmt)
+    if reason:
+        click.echo(f"         waiting  {reason.sentence}")
     for m in moments:
         click.echo(f"  {clock.iso(m.at_ms)}  {m.what:<24} {m.who}  {m.why}".rstrip())
 

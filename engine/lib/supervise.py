@@ -20,6 +20,8 @@ from typing import BinaryIO
 
 from engine import clock
 
+HEALTH = "/async-monitoring/health/"
+"""Path that answers without a session while the process serving it is well."""
 DEATHS_MAX = 5
 DEATHS_WINDOW_S = 60.0
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
@@ -49,8 +51,8 @@ class Program:
     argv: Sequence[str]
     environment: Mapping[str, str]
     folder: Path
-    answers: Callable[[], bool]
-    """Whether it is ready; asked every 0.1 s until it is. Must not raise."""
+    answers: Callable[[int], bool]
+    """Whether the program, of which it gets the pid, is ready; asked every 0.1 s until it is."""
     grace_s: float = 5.0
     """Seconds between asking it to end (SIGTERM) and killing its process group."""
 
@@ -205,7 +207,9 @@ class Supervisor:
     def _late(self, begun: float) -> bool:
         """Ask the programs that are not ready; announce when all are; return whether it took too long."""
         for child in self._children:
-            child.ready = child.ready or (child.process is not None and child.program.answers())
+            child.ready = child.ready or (
+                child.process is not None and child.program.answers(child.process.pid)
+            )
         waiting = [child.program.name for child in self._children if not child.ready]
         if not waiting:
             self._announced = True

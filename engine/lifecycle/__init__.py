@@ -7,7 +7,16 @@ passes through here, so here the limits and roles are applied.
 
 from engine.lifecycle.control import Cancelled, cancel, pause, purge, resume, retry
 from engine.lifecycle.rescue import expire_waiting, rescue
-from engine.lifecycle.run import Ending, claim, keep_log, mark_sent, progress, settle, wait_is_over
+from engine.lifecycle.run import (
+    Ending,
+    claim,
+    keep_log,
+    mark_sent,
+    progress,
+    settle,
+    settle_and_claim,
+    wait_is_over,
+)
 from engine.lifecycle.submit import Submitted, submit, submit_in, submit_many
 
 __all__ = [
@@ -26,6 +35,7 @@ __all__ = [
     "resume",
     "retry",
     "settle",
+    "settle_and_claim",
     "submit",
     "submit_in",
     "submit_many",

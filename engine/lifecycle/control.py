@@ -8,7 +8,7 @@ from engine import clock, registry
 from engine.errors import Conflict, Forbidden, InvalidInput, NotFound
 from engine.lifecycle import moves
 from engine.lifecycle.submit import Submitted, submit_in
-from engine.records import attempts, db, tasks, workers
+from engine.records import attempts, audit, db, tasks, workers
 from engine.records.db import Reader
 from engine.records.tasks import Task
 from engine.words import Actor, Role, TaskState
@@ -36,6 +36,7 @@ def cancel(actor: Actor, task_id: str) -> Cancelled:
             outcome = "requested"
         else:
             outcome = "ended"
+        audit.add(tx, actor, "task.cancel", task.id, {"outcome": outcome})
         return Cancelled(tasks.get(tx, task.id) or task, outcome)
 
 
@@ -62,6 +63,7 @@ def retry(
         _may_submit(actor, task)
         now_ms = clock.now_ms()
         tasks.requeue(tx, task, now_ms)
+        audit.add(tx, actor, "task.retry", task.id)
         moves.note(tx, task.id, task.state, TaskState.QUEUED, actor=actor.name, now_ms=now_ms, reason="retry")
         return Submitted(tasks.get(tx, task.id) or task, created=False)
 
@@ -72,6 +74,8 @@ def purge(actor: Actor, type_name: str | None = None) -> int:
     purged = 0
     while batch := _purge_batch(actor, type_name):
         purged += batch
+    with db.main().write() as tx:
+        audit.add(tx, actor, "queue.purge", type_name or "*", {"n_tasks": purged})
     return purged
 
 
@@ -80,6 +84,7 @@ def pause(actor: Actor, scope: str = "*", note: str = "") -> bool:
     _ops(actor)
     _known_scope(scope)
     with db.main().write() as tx:
+        audit.add(tx, actor, "queue.pause", scope, {"note": note[:200]})
         return workers.pause(tx, scope, actor.name, clock.now_ms(), note[:200])
 
 
@@ -88,6 +93,7 @@ def resume(actor: Actor, scope: str = "*") -> bool:
     _ops(actor)
     _known_scope(scope)
     with db.main().write() as tx:
+        audit.add(tx, actor, "queue.resume", scope)
         return workers.resume(tx, scope)
 
 

@@ -44,17 +44,8 @@ def wait_is_over(types: Sequence[TaskType]) -> bool:
 
 def claim(worker_id: str, types: Sequence[TaskType]) -> Task | None:
     """Take the next task this worker may run, with a lease and a fresh token; None when there is none."""
-    now_ms = clock.now_ms()
-    lease_until_ms = now_ms + int(settings.get().lease_s * 1000)
     with db.main().write() as tx:
-        _promote(tx, now_ms)
-        head = tasks.head(tx, _open_types(tx, types))
-        if head is None:
-            return None
-        task = tasks.claim(tx, head["seq"], worker_id=worker_id, now_ms=now_ms, lease_until_ms=lease_until_ms)
-        if task:
-            attempts.begin(tx, task, now_ms)
-        return task
+        return _claim(tx, worker_id, types)
 
 
 def progress(task: Task, percent: int, note: str) -> None:
@@ -83,23 +74,51 @@ def settle(task: Task, ending: Ending) -> TaskState:
     Raises LeaseLost, and writes nothing, when the task is no longer this worker's.
     """
     with db.main().write() as tx:
-        now_ms = clock.now_ms()
-        current = tasks.get(tx, task.id)
-        if current is None or current.token != task.token or current.state is not TaskState.RUNNING:
-            raise LeaseLost
-        attempts.finish(
-            tx,
-            task,
-            ending.outcome,
-            now_ms=now_ms,
-            duration_ms=ending.duration_ms,
-            error=_short(ending.error),
-            traceback=ending.traceback,
-            log=ending.log,
-            cpu_ms=ending.cpu_ms,
-            peak_memory_bytes=ending.peak_memory_bytes,
-        )
-        return _decide(tx, current, ending, now_ms)
+        return _settle(tx, task, ending)
+
+
+def settle_and_claim(
+    task: Task, ending: Ending, worker_id: str, types: Sequence[TaskType]
+) -> tuple[TaskState, Task | None]:
+    """Settle an attempt and claim the next task in the same transaction.
+
+    A busy worker then pays one disk flush a task instead of two, which is most of what a small task costs.
+    """
+    with db.main().write() as tx:
+        return _settle(tx, task, ending), _claim(tx, worker_id, types)
+
+
+def _claim(tx: Transaction, worker_id: str, types: Sequence[TaskType]) -> Task | None:
+    now_ms = clock.now_ms()
+    _promote(tx, now_ms)
+    head = tasks.head(tx, _open_types(tx, types))
+    if head is None:
+        return None
+    lease_until_ms = now_ms + int(settings.get().lease_s * 1000)
+    task = tasks.claim(tx, head["seq"], worker_id=worker_id, now_ms=now_ms, lease_until_ms=lease_until_ms)
+    if task:
+        attempts.begin(tx, task, now_ms)
+    return task
+
+
+def _settle(tx: Transaction, task: Task, ending: Ending) -> TaskState:
+    now_ms = clock.now_ms()
+    current = tasks.get(tx, task.id)
+    if current is None or current.token != task.token or current.state is not TaskState.RUNNING:
+        raise LeaseLost
+    attempts.finish(
+        tx,
+        task,
+        ending.outcome,
+        now_ms=now_ms,
+        duration_ms=ending.duration_ms,
+        error=_short(ending.error),
+        traceback=ending.traceback,
+        log=ending.log,
+        cpu_ms=ending.cpu_ms,
+        peak_memory_bytes=ending.peak_memory_bytes,
+    )
+    return _decide(tx, current, ending, now_ms)
 
 
 def _decide(tx: Transaction, task: Task, ending: Ending, now_ms: int) -> TaskState:

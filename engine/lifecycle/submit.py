@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from engine import clock, log, registry
 from engine.errors import Conflict, Forbidden, InvalidInput
 from engine.lifecycle import moves
-from engine.records import attempts, db, tasks
+from engine.records import attempts, audit, db, tasks
 from engine.records.db import Transaction
 from engine.records.tasks import Task
 from engine.registry import TaskType
@@ -77,6 +77,7 @@ def submit_in(
     )
     tasks.insert(tx, row)
     moves.note(tx, row["id"], None, row["state"], actor=actor.name, now_ms=row["created_at_ms"])
+    audit.add(tx, actor, "task.submit", row["id"], {"type": type_name})
     task = tasks.get(tx, row["id"])
     assert task is not None
     return Submitted(task, created=True)
@@ -107,6 +108,7 @@ def submit_many(
             actor=actor.name,
             now_ms=clock.now_ms(),
         )
+        audit.add(tx, actor, "task.submit_many", type_name, {"n_tasks": len(rows)})
     return [row["id"] for row in rows]
 
 

@@ -46,12 +46,15 @@ class OffloadHuey(Huey):  # type: ignore[misc]
         super().__init__("offload", storage_class=BlackHoleStorage, results=False)
         self.worker_id = ""
         self.in_flight: dict[str, Running] = {}
+        """The attempts claimed by this process and not settled yet, by task id."""
+        self.stopping = threading.Event()
+        """Set when nothing more is to be claimed."""
         self.observers: list[Observer] = []
         self.on_beat: Callable[[], None] = lambda: None
         self._make_consumer = make_consumer
         self._types: Sequence[registry.TaskType] = ()
         self._classes: dict[str, type[HueyTask]] = {}
-        self._look = threading.local()
+        self._thread = threading.local()
 
     def adopt(self, types: Sequence[registry.TaskType]) -> None:
         """Make task types known to Huey under their own names; only these are claimed."""
@@ -73,23 +76,27 @@ class OffloadHuey(Huey):  # type: ignore[misc]
         raise NotImplementedError("tasks are submitted through engine.lifecycle")
 
     def dequeue(self) -> HueyTask | None:
-        """Claim the next task. After an empty look, look without the write lock until something waits."""
-        if getattr(self._look, "empty", True) and not lifecycle.wait_is_over(self._types):
+        """Return the task claimed while the last one was settled, or claim one.
+
+        After an empty look, look without the write lock until something waits.
+        """
+        held: HueyTask | None = getattr(self._thread, "held", None)
+        if held is not None:
+            self._thread.held = None
+            return held
+        if not lifecycle.wait_is_over(self._types):
             return None
-        task = lifecycle.claim(self.worker_id, self._types)
-        self._look.empty = task is None
-        return self._as_huey_task(task) if task else None
+        claimed = lifecycle.claim(self.worker_id, self._types)
+        return self._take(claimed) if claimed else None
 
     def execute(self, task: HueyTask, timestamp: Any = None) -> None:
         """Run a claimed task and write what came of it, whatever happened."""
         running: Running = task.running
         log.bind(correlation_id=running.correlation_id, task_id=running.id)
-        self.in_flight[running.id] = running
         try:
             super().execute(task, timestamp)
         finally:
             self._settle(running, task.ending)
-            self.in_flight.pop(running.id, None)
 
     def is_revoked(self, task: HueyTask, timestamp: Any = None, peek: bool = True) -> bool:
         return False  # a cancelled task is never claimed
@@ -107,32 +114,50 @@ class OffloadHuey(Huey):  # type: ignore[misc]
 
     def notify_interrupted_tasks(self) -> None:
         """Give back what still runs when the consumer ends; such an attempt is not counted."""
+        self.stopping.set()
         for running in list(self.in_flight.values()):
             running.stop(Outcome.INTERRUPTED)
             self._settle(running, Ending(Outcome.INTERRUPTED, duration_ms=running.duration_ms))
 
-    def _as_huey_task(self, claimed: Task) -> HueyTask:
+    def _take(self, claimed: Task) -> HueyTask:
         running = Running(claimed, registry.get(claimed.type).timeout_s)
         task = self._classes[claimed.type](id=claimed.id)
         task.running = running
         task.ending = Ending(Outcome.FAILED, error=("worker_broke", "The worker failed to run the task."))
+        self.in_flight[running.id] = running
         return task
 
     def _settle(self, running: Running, ending: Ending) -> None:
         """Write the ending; while the database is locked or the disk is full, try again: the work is done."""
         while True:
             try:
-                state = lifecycle.settle(running.task, ending)
+                state, claimed = self._settle_once(running.task, ending)
                 break
             except LeaseLost:
                 logger.warning("lease lost, outcome not recorded", task=running.id, outcome=ending.outcome)
+                self._forget(running)
                 return
             except LockedOrFull as error:
                 logger.error("outcome not recorded yet", task=running.id, error=str(error))
                 time.sleep(_SETTLE_AGAIN_S)
+        self._forget(running)
+        if claimed:
+            self._thread.held = self._take(claimed)
+        self._tell(running.task, ending, state)
+
+    def _settle_once(self, task: Task, ending: Ending) -> tuple[TaskState, Task | None]:
+        if self.stopping.is_set():
+            return lifecycle.settle(task, ending), None
+        return lifecycle.settle_and_claim(task, ending, self.worker_id, self._types)
+
+    def _forget(self, running: Running) -> None:
+        if self.in_flight.get(running.id) is running:  # a later attempt may have taken its place
+            del self.in_flight[running.id]
+
+    def _tell(self, task: Task, ending: Ending, state: TaskState) -> None:
         for observe in self.observers:
             try:
-                observe(running.task, ending, state)
+                observe(task, ending, state)
             except Exception as error:  # noqa: BLE001 - watching must never hurt the work; it is logged
                 logger.error("observer failed", observer=repr(observe), error=repr(error))
 

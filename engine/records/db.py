@@ -2,8 +2,9 @@
 
 Reads run on a connection of their own thread, each statement on its own snapshot (WAL). Writes go through
 `Database.write()`, which begins IMMEDIATE, so that a transaction that read first never fails half-way with
-"database is locked". Threads of one process queue at a lock of ours before they queue at SQLite's: its busy
-handler sleeps between tries, which halves the throughput of four writing threads.
+"database is locked". The threads of one process share one writing connection behind a lock: SQLite's busy
+handler sleeps between tries, and a connection drops its page cache whenever another one has written.
+What a block has written is read through its transaction; others see it once it is committed.
 """
 
 import fcntl
@@ -26,6 +27,8 @@ from engine.records import schema
 Row = sqlite3.Row
 LockedOrFull = sqlite3.OperationalError
 """Raised while another program holds the database or the disk is full: the write may be tried again."""
+Damaged = sqlite3.DatabaseError
+"""Raised for a file that is no database, or a broken one (and the parent of the other two)."""
 Duplicate = sqlite3.IntegrityError
 """Raised when a unique index refuses a row."""
 
@@ -33,6 +36,8 @@ trace.hide(__file__)
 
 _CACHE_KIB = 8_000
 _STATEMENTS = 256
+_CHECKPOINT_PAGES = 4_000
+"""A checkpoint syncs both files: four times SQLite's own interval saves most of them for 16 MB of log."""
 
 
 class Reader(Protocol):
@@ -87,6 +92,7 @@ class Database:
         self._synchronous = synchronous
         self._local = threading.local()
         self._write_lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
         self._pid = os.getpid()
 
     def read(self, sql: str, /, **params: Any) -> list[Row]:
@@ -117,8 +123,9 @@ class Database:
 
         Raises LockedOrFull when the lock is not had within the busy timeout, or the disk is full.
         """
-        connection = self._connect()
+        self._notice_fork()
         with self._write_lock:
+            connection = self._writer = self._writer or _open(self.path, self._synchronous)
             connection.execute("begin immediate")
             try:
                 yield Transaction(connection)
@@ -139,9 +146,13 @@ class Database:
             connection.close()
             self._local.connection = None
 
-    def _connect(self) -> sqlite3.Connection:
-        if self._pid != os.getpid():  # a forked child must not share its parent's connections or lock
+    def _notice_fork(self) -> None:
+        if self._pid != os.getpid():  # a child must not share its parent's connections or lock
             self._local, self._write_lock, self._pid = threading.local(), threading.Lock(), os.getpid()
+            self._writer = None
+
+    def _connect(self) -> sqlite3.Connection:
+        self._notice_fork()
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = _open(self.path, self._synchronous)
@@ -213,6 +224,7 @@ def _open(path: Path, synchronous: str) -> sqlite3.Connection:
     connection.row_factory = Row
     connection.execute(f"pragma synchronous={synchronous}")
     connection.execute(f"pragma cache_size=-{_CACHE_KIB}")
+    connection.execute(f"pragma wal_autocheckpoint={_CHECKPOINT_PAGES}")
     connection.execute("pragma foreign_keys=on")
     return connection
 

@@ -30,7 +30,7 @@ class House:
         self.folder, self.lines, self.reactions = tmp_path, [], {}
 
     def program(self, name, source, **options):
-        options.setdefault("answers", lambda: True)
+        options.setdefault("answers", lambda pid: True)
         argv = [sys.executable, "-S", "-c", textwrap.dedent(source)]
         return Program(name, argv, dict(os.environ), self.folder, **options)
 
@@ -166,14 +166,14 @@ def test_a_death_takes_the_rest_of_its_process_group_along(house):
 def test_ready_is_announced_once_when_all_answer(house):
     heard = []
     slow = iter([False, False, True])
-    a = house.program("a", SLEEP, answers=lambda: next(slow))
+    a = house.program("a", SLEEP, answers=lambda pid: next(slow))
     b = house.program("b", SLEEP)
     house.run(a, b, on_ready=lambda: (heard.append("ready"), ask()()))
     assert heard == ["ready"]
 
 
 def test_a_program_that_never_answers_stops_everything(house):
-    assert house.run(house.program("a", SLEEP, answers=lambda: False), ready_s=0.2) == 1
+    assert house.run(house.program("a", SLEEP, answers=lambda pid: False), ready_s=0.2) == 1
     assert house.said("up") == ["a did not answer within 0.2 s: stopping everything"]
 
 

@@ -1,0 +1,48 @@
+"""`offload doctor`: check the installation and say what to do."""
+
+import sys
+from dataclasses import asdict
+
+import click
+
+from engine import tasks
+from engine.cli.output import format_option, print_json
+from engine.services import doctor
+
+PORT = click.IntRange(1, 65535)
+_MARKS = {"ok": "ok     ", "warning": "WARNING", "error": "ERROR  "}
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address the processes listen on.")
+@click.option("--port", default=8501, show_default=True, type=PORT, help="Port of the pages.")
+@click.option("--api-port", type=PORT, help="Port of the HTTP interface  [default: PORT+1]")
+@click.option(
+    "--probe/--no-probe", default=True, help="Send a task through and time it (when a worker is alive)."
+)
+@format_option
+def command(host: str, port: int, api_port: int | None, probe: bool, fmt: str) -> None:
+    """Check settings, libraries, database, disk, clock, ports and worker; exit 1 on an error."""
+    tasks.load()
+    options = doctor.Options(host, port, api_port or port + 1, probe)
+    findings = []
+    if fmt == "text":
+        click.echo(doctor.about())
+    for finding in doctor.examine(options):
+        findings.append(finding)
+        if fmt == "text":
+            _show(finding)
+    n_errors = sum(finding.level == "error" for finding in findings)
+    n_warnings = sum(finding.level == "warning" for finding in findings)
+    if fmt == "json":
+        items = [asdict(finding) for finding in findings]
+        print_json({"about": doctor.about(), "ok": not n_errors, "findings": items})
+    else:
+        click.echo(f"\n{n_errors} errors, {n_warnings} warnings.")
+    sys.exit(bool(n_errors))
+
+
+def _show(finding: doctor.Finding) -> None:
+    click.echo(f"  {_MARKS[finding.level]}  {finding.id}  {finding.subject:<9} {finding.message}")
+    if finding.todo:
+        click.echo(f"{'':28} {finding.todo}")

@@ -1,0 +1,135 @@
+"""Why is it waiting? One sentence for any waiting task, with an estimate where there is a measurement."""
+
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from engine import clock, registry
+from engine.queries import waiting as reads
+from engine.records.tasks import Task
+from engine.words import TaskState
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a task waits. `code` is stable; the estimate is from measured durations, None where there are none.
+
+    `low_s` and `high_s` bound the estimate if every task ahead took its first or last decile.
+    """
+
+    code: str
+    sentence: str
+    estimate_s: float | None = None
+    low_s: float | None = None
+    high_s: float | None = None
+    n_measured: int = 0
+
+
+def why(task: Task, zone: tzinfo) -> Reason | None:
+    """Explain a waiting task, times of day in the given zone; None for one that does not wait."""
+    if not task.state.waiting:
+        return None
+    return _not_due(task, zone) or _paused(task, zone) or _no_worker(task) or _limited(task) or _in_line(task)
+
+
+def duration_in_words(seconds: float) -> str:
+    """Say a duration in its largest fitting unit."""
+    s = max(0, round(seconds))
+    if s < 2 * _MINUTE:
+        return f"{s} s"
+    if s < 2 * _HOUR:
+        return f"{round(s / _MINUTE)} min"
+    return f"{round(s / _HOUR)} h" if s < 2 * _DAY else f"{round(s / _DAY)} days"
+
+
+def _not_due(task: Task, zone: tzinfo) -> Reason | None:
+    wait_s = (task.due_at_ms - clock.now_ms()) / 1000
+    if wait_s <= 0 or task.state is TaskState.QUEUED:
+        return None
+    if task.state is TaskState.SCHEDULED:
+        at = clock.from_ms(task.due_at_ms).astimezone(zone)
+        sentence = f"Scheduled for {at:%d %b %H:%M} {at:%Z}, in {duration_in_words(wait_s)}."
+        return Reason("scheduled", sentence, wait_s, wait_s, wait_s)
+    tries = (
+        f"Retry {task.failures} of {task.max_attempts - 1}" if task.failures else "Deferred; it runs again"
+    )
+    because = f" after: {task.error_message}" if task.error_message else ""
+    sentence = f"{tries} in {duration_in_words(wait_s)}{because}"
+    return Reason("retry", sentence.rstrip(".") + ".", wait_s, wait_s, wait_s)
+
+
+def _paused(task: Task, zone: tzinfo) -> Reason | None:
+    task_type = registry.find(task.type)
+    pause = None if task_type and task_type.system else reads.pause_of(task.type)
+    if pause is None:
+        return None
+    what = "The queue" if pause.scope == "*" else f"The type {pause.scope}"
+    at = clock.from_ms(pause.paused_at_ms).astimezone(zone)
+    note = f": {pause.note}" if pause.note else ""
+    return Reason("paused", f"{what} was paused by {pause.paused_by} at {at:%H:%M} {at:%Z}{note}.")
+
+
+def _no_worker(task: Task) -> Reason | None:
+    crew = reads.crew(task.type)
+    if crew.n_workers:
+        return None
+    if crew.n_others:
+        return Reason("no_code", f"No live worker has the code of the type {task.type}; update the workers.")
+    if crew.last_heartbeat_at_ms is None:
+        return Reason("no_worker", "No worker has ever run. Start one: ./offload up")
+    silent = duration_in_words((clock.now_ms() - crew.last_heartbeat_at_ms) / 1000)
+    return Reason("no_worker", f"No worker has been alive for {silent}. Start one: ./offload up")
+
+
+def _limited(task: Task) -> Reason | None:
+    task_type = registry.find(task.type)
+    if (
+        task_type is None
+        or task_type.max_running is None
+        or reads.n_running(task.type) < task_type.max_running
+    ):
+        return None
+    line = reads.ahead(task, [task.type])
+    estimate = _estimate(line, task_type.max_running)
+    sentence = (
+        f"{task_type.max_running} tasks of the type {task.type} run already, as many as may; "
+        f"{_places(line)}{_about(estimate)}."
+    )
+    return Reason("limit", sentence, *estimate)
+
+
+def _in_line(task: Task) -> Reason:
+    line = reads.ahead(task, [t.name for t in registry.all_types()])
+    estimate = _estimate(line, max(1, reads.crew(task.type).n_threads))
+    return Reason("queue", f"{_places(line)[:1].upper()}{_places(line)[1:]}{_about(estimate)}.", *estimate)
+
+
+_Estimate = tuple[float | None, float | None, float | None, int]
+
+
+def _estimate(line: dict[str, int], places: int) -> _Estimate:
+    """Sum the measured durations of those ahead over the places they share."""
+    known = reads.durations(list(line))
+    if not line or set(line) - set(known):
+        return (0.0, 0.0, None, 0) if not line else (None, None, None, 0)
+    median, low, high = (
+        sum(n * getattr(known[name], what) for name, n in line.items()) / places / 1000
+        for what in ("median_ms", "low_ms", "high_ms")
+    )
+    return median, low, high, sum(d.n for d in known.values())
+
+
+def _places(line: dict[str, int]) -> str:
+    n = sum(line.values())
+    if n == 0:
+        return "next in line"
+    return f"{'at least ' if n >= reads.COUNTED else ''}{n:,} ahead"
+
+
+def _about(estimate: _Estimate) -> str:
+    median, low, high, n = estimate
+    if not median or low is None or high is None or not n:
+        return ""
+    span = f"{duration_in_words(low)} to {duration_in_words(high)}"
+    return f", about {duration_in_words(median)} ({span}, from {n} measured)"
