@@ -222,10 +222,13 @@ def _open(path: Path, synchronous: str) -> sqlite3.Connection:
         factory=TimedConnection,
     )
     connection.row_factory = Row
-    connection.execute(f"pragma synchronous={synchronous}")
-    connection.execute(f"pragma cache_size=-{_CACHE_KIB}")
-    connection.execute(f"pragma wal_autocheckpoint={_CHECKPOINT_PAGES}")
-    connection.execute("pragma foreign_keys=on")
+    for pragma in (
+        f"synchronous={synchronous}",
+        f"cache_size=-{_CACHE_KIB}",
+        f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
+        "foreign_keys=on",
+    ):
+        sqlite3.Connection.execute(connection, f"pragma {pragma}")  # not a query of the work that opens it
     return connection
 
 

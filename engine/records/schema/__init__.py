@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from sqlite_utils.migrations import Migrations
 
-from engine.records.schema import access, files, tasks
+from engine.records.schema import access, files, metrics, tasks
 
 MigrationSets = tuple[Migrations, ...]
 
 MAIN: MigrationSets = (tasks.migrations, access.migrations, files.migrations)
-METRICS: MigrationSets = ()
+METRICS: MigrationSets = (metrics.migrations,)
 CACHE: MigrationSets = ()
 
 FILES: Mapping[str, MigrationSets] = {"offload.db": MAIN, "metrics.db": METRICS, "cache.db": CACHE}
