@@ -70,6 +70,9 @@ class Settings(BaseSettings):
 
     apdex_t_ms: int = Field(500, ge=1, description="Apdex target T, unless a route has its own.")
     slow_request_ms: int = Field(2000, ge=1, description="Requests above this are kept and logged.")
+    monitor_cpu_percent: float = Field(
+        2.0, gt=0, le=100, description="Share of one core recording may use before its detail steps down."
+    )
     raw_keep_h: float = Field(48, gt=0, description="Hours every raw event is kept.")
     evidence_keep_d: float = Field(14, gt=0, description="Days slow, failed and worst events are kept.")
     minute_keep_d: float = Field(7, gt=0, description="Days minute rollups are kept.")

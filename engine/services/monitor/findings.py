@@ -1,0 +1,120 @@
+"""What is wrong with one unit: the heavy operations in it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.lib.sqltrace import fingerprint, fingerprint_id
+from engine.lib.trace import Operation, Trace
+from engine.records.findings import Sighting
+from engine.services.monitor.unit import HTTP, Heavy, Unit
+
+REPEATED = 5
+"""Runs of one statement in one unit (Scout's agent uses the same for N+1)."""
+MANY_QUERIES = 20
+DATABASE_SHARE = 0.7
+DATABASE_SHARE_FROM_US = 50_000
+"""Below this duration a high share of database time is no trouble: there is nothing else to do."""
+LARGE_BYTES = 1_000_000
+STAMPEDE = 3
+"""Units that compute the same cache entry at the same time."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a unit's trace adds up to."""
+
+    n_queries: int = 0
+    query_us: int = 0
+
+
+_CONTROL = ("begin", "commit", "rollback", "pragma")
+"""Not queries for rows: several transactions in one unit are no N+1."""
+
+TYPES: dict[str, Heavy] = {
+    "repeated_query": Heavy.REPEATED_QUERY,
+    "many_queries": Heavy.MANY_QUERIES,
+    "database_share": Heavy.DATABASE_SHARE,
+    "render_in_request": Heavy.RENDER,
+    "call_in_request": Heavy.CALL,
+    "blocking_query": Heavy.BLOCKING_QUERY,
+    "large_response": Heavy.LARGE_RESPONSE,
+    "cache_stampede": Heavy.STAMPEDE,
+}
+
+
+def detect(unit: Unit, facts: Facts) -> Iterator[Sighting]:
+    """Yield the findings of one unit."""
+    trace = unit.trace
+    if trace is not None and trace.statements:
+        yield from _in_queries(unit, facts, trace)
+    if trace is not None and unit.kind == HTTP:
+        yield from _in_operations(unit, trace)
+    if unit.response_bytes > LARGE_BYTES and unit.kind == HTTP:
+        yield _sighting(unit, "large_response", "", unit.duration_us, f"{unit.response_bytes} bytes")
+
+
+def _in_queries(unit: Unit, facts: Facts, trace: Trace) -> Iterator[Sighting]:
+    for sql, statement in tuple(trace.statements.items()):
+        n = len(statement.durations_ns)
+        cost_us = sum(statement.durations_ns) // 1000
+        where = f" at {statement.caller}" if statement.caller else ""
+        if n >= REPEATED and not sql.lstrip()[:8].lower().startswith(_CONTROL):
+            example = f"{n} times{where}: {fingerprint(sql)}"
+            yield _sighting(unit, "repeated_query", fingerprint_id(sql), cost_us, example)
+        if statement.n_on_loop and unit.kind == HTTP:
+            example = f"{statement.n_on_loop} on the event loop{where}: {fingerprint(sql)}"
+            yield _sighting(unit, "blocking_query", fingerprint_id(sql), cost_us, example)
+    if facts.n_queries > MANY_QUERIES:
+        yield _sighting(unit, "many_queries", "", facts.query_us, f"{facts.n_queries} queries")
+    if unit.duration_us >= DATABASE_SHARE_FROM_US and facts.query_us > DATABASE_SHARE * unit.duration_us:
+        share = 100 * facts.query_us / unit.duration_us
+        yield _sighting(unit, "database_share", "", facts.query_us, f"{share:.0f} % of {unit.duration_us} us")
+
+
+def _in_operations(unit: Unit, trace: Trace) -> Iterator[Sighting]:
+    for operation in trace.operations:
+        if operation.kind in ("render", "call"):
+            example = f"{operation.name} took {operation.duration_us // 1000} ms inside the request"
+            type_ = f"{operation.kind}_in_request"
+            yield _sighting(unit, type_, operation.name, operation.duration_us, example)
+
+
+def stampedes(units: list[Unit]) -> Iterator[tuple[Unit, Sighting]]:
+    """Yield where several units computed the same cache entry at the same time."""
+    by_key: dict[str, list[tuple[Unit, Operation]]] = {}
+    for unit in units:
+        for operation in unit.trace.operations if unit.trace else ():
+            if operation.kind == "compute":
+                by_key.setdefault(operation.name, []).append((unit, operation))
+    for key, runs in by_key.items():
+        n = _most_at_once([operation for _, operation in runs])
+        if n >= STAMPEDE:
+            cost_us = sum(operation.duration_us for _, operation in runs)
+            yield (
+                runs[0][0],
+                _sighting(runs[0][0], "cache_stampede", key, cost_us, f"{n} at once computed {key}"),
+            )
+
+
+def _most_at_once(operations: list[Operation]) -> int:
+    edges = [(o.started_ns, 1) for o in operations]
+    edges += [(o.started_ns + o.duration_us * 1000, -1) for o in operations]
+    most = running = 0
+    for _, change in sorted(edges):
+        running += change
+        most = max(most, running)
+    return most
+
+
+def _sighting(unit: Unit, type_: str, subject: str, cost_us: int, example: str) -> Sighting:
+    return Sighting(
+        type=type_,
+        service=unit.service,
+        kind=unit.kind,
+        name=unit.name,
+        subject=subject,
+        at_ms=unit.at_ms,
+        cost_us=cost_us,
+        example=example[:500],
+        correlation_id=unit.correlation_id,
+    )

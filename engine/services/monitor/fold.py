@@ -1,0 +1,272 @@
+"""Turn ended units into rows: raw events, rollups by minute, statements, findings."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from engine.lib.sqltrace import fingerprint, fingerprint_id
+from engine.lib.trace import Trace
+from engine.records.findings import Sighting
+from engine.records.metrics import OTHER, TOTAL, Event, Series, SqlRun
+from engine.records.rollups import HOUR_MS, MINUTE_MS, Rollup, floor
+from engine.services.monitor import findings
+from engine.services.monitor.unit import (
+    BANDED,
+    CRITICAL,
+    GOOD,
+    HTTP,
+    QUERY,
+    TASK,
+    WAIT,
+    WARNING,
+    Unit,
+    classify,
+)
+
+MAX_NAME = 200
+MAX_SQL = 30
+QUARTER_MS = 15 * MINUTE_MS
+MAX_REMEMBERED = 4_000
+YIELD_EVERY = 32
+"""Units folded between two offers of the interpreter lock to the threads that do the work."""
+FULL, EVIDENCE_ONLY, ROLLUPS_ONLY = 2, 1, 0
+"""Levels of detail: queries of each event; of the evidence only; no raw rows but the evidence."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one flush writes."""
+
+    n_units: int = 0
+    events: list[Event] = field(default_factory=list)
+    minutes: dict[tuple[int, Series], Rollup] = field(default_factory=dict)
+    sql_texts: dict[str, str] = field(default_factory=dict)
+    sightings: dict[str, Sighting] = field(default_factory=dict)
+    slow: list[Event] = field(default_factory=list)
+    n_queries: int = 0
+    path_ns: int = 0
+
+    def rollup(self, minute: int, series: Series) -> Rollup:
+        """Return the rollup of a series in a minute."""
+        found = self.minutes.get((minute, series))
+        if found is None:
+            found = self.minutes[minute, series] = Rollup()
+        return found
+
+    def see(self, sighting: Sighting) -> None:
+        """Add a sighting, together with equal ones of the same batch."""
+        known = self.sightings.setdefault(sighting.id, sighting)
+        if known is not sighting:
+            known.n += 1
+            known.cost_us += sighting.cost_us
+            known.at_ms = max(known.at_ms, sighting.at_ms)
+
+
+class Folder:
+    """Folds the units of one process; remembers the worst and the latest sample of each series."""
+
+    def __init__(
+        self, *, slow_us: int, target_ms: Callable[[str], int], user_hash: Callable[[str], str]
+    ) -> None:
+        self._slow_us = slow_us
+        self._target_ms = target_ms
+        self._user_hash = user_hash
+        self._worst: dict[Series, tuple[int, int]] = {}
+        self._sampled: dict[Series, int] = {}
+
+    def fold(self, units: list[Unit], level: int) -> Batch:
+        """Return the rows of some units."""
+        batch = Batch(n_units=len(units))
+        for number, unit in enumerate(units, 1):
+            self._add(batch, unit, level)
+            if not number % YIELD_EVERY:
+                time.sleep(0)
+        for _, sighting in findings.stampedes(units):
+            batch.see(sighting)
+        return batch
+
+    def _add(self, batch: Batch, unit: Unit, level: int) -> None:
+        series = series_of(unit)
+        unit.name = series.name
+        facts = _facts(unit.trace)
+        band = self._band(unit)
+        heavy = 0
+        for sighting in findings.detect(unit, facts):
+            heavy |= findings.TYPES[sighting.type]
+            batch.see(sighting)
+        batch.n_queries += facts.n_queries
+        batch.path_ns += unit.own_ns
+        self._roll(batch, unit, series, facts, band)
+        reason = self._keep_reason(unit, series, heavy)
+        if reason or level > ROLLUPS_ONLY:
+            self._keep(batch, unit, series, facts, band, heavy, reason, level)
+
+    def _band(self, unit: Unit) -> int:
+        if unit.kind in BANDED:
+            return classify(unit.duration_us, self._target_ms(unit.name), unit.failed)
+        return CRITICAL if unit.failed else GOOD
+
+    def _roll(self, batch: Batch, unit: Unit, series: Series, facts: findings.Facts, band: int) -> None:
+        minute = floor(unit.at_ms, MINUTE_MS)
+        trace = unit.trace
+        for key in (series, series.total()):
+            rollup = batch.rollup(minute, key)
+            rollup.histogram.add(unit.duration_us)
+            rollup.n_errors += unit.failed
+            rollup.n_good += band == GOOD
+            rollup.n_warning += band == WARNING
+            rollup.n_queries += facts.n_queries
+            rollup.query_us += facts.query_us
+            rollup.response_bytes += unit.response_bytes
+            if trace is not None:
+                rollup.n_cache_hits += trace.cache_hits
+                rollup.n_cache_misses += trace.cache_misses
+        if unit.kind == TASK:
+            _roll_value(batch, minute, Series(unit.service, WAIT, series.name, "", ""), unit.wait_us)
+        if trace is not None:
+            _roll_queries(batch, minute, unit.service, trace)
+
+    def _keep_reason(self, unit: Unit, series: Series, heavy: int) -> str | None:
+        if unit.failed:
+            return "failed"
+        if unit.kind in BANDED and unit.duration_us >= self._slow_us:
+            return "slow"
+        if heavy:
+            return "heavy"
+        hour = floor(unit.at_ms, HOUR_MS)
+        if len(self._sampled) > MAX_REMEMBERED:
+            self._worst.clear()
+            self._sampled.clear()
+        worst = self._worst.get(series)
+        if worst is None or worst[0] != hour or unit.duration_us > worst[1]:
+            self._worst[series] = (hour, unit.duration_us)
+            if worst is not None and worst[0] == hour:
+                return "worst"
+        quarter = floor(unit.at_ms, QUARTER_MS)
+        if self._sampled.get(series) != quarter:
+            self._sampled[series] = quarter
+            return "sample"
+        return None
+
+    def _keep(
+        self,
+        batch: Batch,
+        unit: Unit,
+        series: Series,
+        facts: findings.Facts,
+        band: int,
+        heavy: int,
+        reason: str | None,
+        level: int,
+    ) -> None:
+        trace = unit.trace
+        event = Event(
+            series=series,
+            at_ms=unit.at_ms,
+            duration_us=max(0, unit.duration_us),
+            wait_us=max(0, unit.wait_us),
+            status=unit.status,
+            band=band,
+            heavy=heavy,
+            n_queries=facts.n_queries,
+            query_us=facts.query_us,
+            n_cache_hits=trace.cache_hits if trace else 0,
+            n_cache_misses=trace.cache_misses if trace else 0,
+            response_bytes=unit.response_bytes,
+            correlation_id=unit.correlation_id,
+            parent_id=unit.parent_id,
+            user_hash=self._user_hash(unit.user) if unit.user else None,
+            role=unit.role,
+            keep_reason=reason,
+            detail=_detail(unit, reason),
+        )
+        if trace is not None and trace.statements and (level == FULL or reason):
+            event.sql = _sql_runs(trace)
+        batch.events.append(event)
+        if reason == "slow":
+            batch.slow.append(event)
+
+
+@lru_cache(maxsize=4_000)
+def clean_name(name: str) -> str:
+    """Make a name safe to store and show: printable, at most `MAX_NAME` characters, none of our own words."""
+    text = "".join(c if c.isprintable() else "?" for c in name[: MAX_NAME + 1])
+    text = text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
+    return f"_{text}" if text in ("", TOTAL, OTHER) else text
+
+
+def series_of(unit: Unit) -> Series:
+    """Return the series a unit belongs to."""
+    outcome = unit.outcome
+    if not outcome:
+        outcome = f"{unit.status // 100}xx" if unit.status else ("failed" if unit.failed else "succeeded")
+    return Series(unit.service, unit.kind, clean_name(unit.name), unit.method, outcome)
+
+
+def hash_user(name: str, salt: int) -> str:
+    """Return what stands for a person in the metrics: keyed, so that names cannot be guessed from it."""
+    return blake2b(name.encode(), digest_size=6, key=salt.to_bytes(8, "little")).hexdigest()
+
+
+def _facts(trace: Trace | None) -> findings.Facts:
+    return findings.Facts(trace.n_queries, trace.query_us) if trace is not None else findings.Facts()
+
+
+def _roll_value(batch: Batch, minute: int, series: Series, value_us: int) -> None:
+    for key in (series, series.total()):
+        rollup = batch.rollup(minute, key)
+        rollup.histogram.add(value_us)
+        rollup.n_good += 1
+
+
+def _roll_queries(batch: Batch, minute: int, service: str, trace: Trace) -> None:
+    for sql, statement in tuple(trace.statements.items()):
+        sql_id = fingerprint_id(sql)
+        batch.sql_texts[sql_id] = fingerprint(sql)
+        for duration_ns in statement.durations_ns:
+            _roll_value(batch, minute, Series(service, QUERY, sql_id, "", ""), duration_ns // 1000)
+
+
+def _sql_runs(trace: Trace) -> list[SqlRun]:
+    runs: dict[str, SqlRun] = {}
+    for sql, statement in tuple(trace.statements.items()):
+        durations = statement.durations_ns
+        if not durations:
+            continue
+        key = fingerprint_id(sql)
+        run = runs.setdefault(key, SqlRun(key, 0, 0, 0, 0, ""))
+        run.n += len(durations)
+        run.total_us += sum(durations) // 1000
+        run.max_us = max(run.max_us, max(durations) // 1000)
+        run.n_on_loop += statement.n_on_loop
+        run.caller = run.caller or statement.caller
+    return sorted(runs.values(), key=lambda r: -r.total_us)[:MAX_SQL]
+
+
+def _detail(unit: Unit, reason: str | None) -> str | None:
+    """Return what only evidence and units with operations carry, as JSON."""
+    detail: dict[str, Any] = dict(unit.detail or {})
+    if reason and unit.path and unit.kind == HTTP:
+        detail["path"] = unit.path[:MAX_NAME]
+    if unit.error:
+        detail["error"] = unit.error
+    trace = unit.trace
+    if trace is not None and trace.operations:
+        detail["operations"] = [
+            {
+                "kind": o.kind,
+                "name": o.name[:MAX_NAME],
+                "offset_us": max(0, (o.started_ns - trace.started_ns) // 1000),
+                "duration_us": o.duration_us,
+                "failed": o.failed,
+                "detail": o.detail[:MAX_NAME],
+            }
+            for o in trace.operations[:50]
+        ]
+    if trace is not None and trace.dropped_runs:
+        detail["queries_only_counted"] = trace.dropped_runs
+    return json.dumps(detail, separators=(",", ":")) if detail else None

@@ -1,0 +1,327 @@
+"""The recorder of one process: takes ended units, and writes them from a thread of its own.
+
+A flush is one transaction: raw events, minute rollups, findings and the recorder's own account. A kill loses
+what was not flushed, at most a second's worth; how much that was is told by the ledger.
+"""
+
+import time
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from secrets import randbits
+from threading import Lock, Thread
+
+from engine import clock, log, settings
+from engine.records import db, findings, metrics, recorders, rollups
+from engine.services.monitor.buffer import Buffer, Ledger
+from engine.services.monitor.fold import EVIDENCE_ONLY, FULL, ROLLUPS_ONLY, Batch, Folder, hash_user
+from engine.services.monitor.unit import Unit
+
+FLUSH_S = 1.0
+MAX_BATCH = 2_000
+QUERY_NS = 600
+"""What timing one query costs its caller (bench/query.py)."""
+JUDGE_S = 10.0
+CALM_JUDGEMENTS = 6
+"""So many judgements in a row below a third of the budget before detail steps up again."""
+TARGETS_S = 30.0
+SLOW_LINES = 20
+
+_log = log.get(__name__)
+
+
+class Recorder:
+    """Queue, ledger and writer thread of this process."""
+
+    def __init__(self) -> None:
+        self.service = settings.get().service
+        self.level = FULL
+        self.n_stored = 0
+        self._buffer = Buffer()
+        self._lock = Lock()
+        self._pending: Batch | None = None
+        self._stopping = False
+        self._database: db.Database | None = None
+        self._texts: set[str] = set()
+        self._adopt()
+        self._account = _Account()
+        self._thread = Thread(target=self._run, name="monitor-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def id(self) -> str:
+        """Names this process among the recorders."""
+        return self._ledger.id
+
+    @property
+    def n_dropped(self) -> int:
+        """Units this process dropped because the writer was too far behind."""
+        return self._buffer.n_dropped
+
+    def put(self, unit: Unit) -> None:
+        """Take a unit that ended; never waits."""
+        self._ledger.add()
+        self._buffer.put(unit)
+
+    def flush(self) -> None:
+        """Write all that has been recorded so far."""
+        with self._lock:
+            while self._pending is not None or len(self._buffer):
+                self._write_one()
+
+    def stop(self) -> None:
+        """Write the rest and close the account of this process."""
+        self._halt()
+        try:
+            self.flush()
+            with self._metrics().write() as tx:
+                recorders.end(tx, self.id, at_ms=clock.now_ms())
+            self._ledger.close(remove=True)
+        except (
+            db.LockedOrFull,
+            OSError,
+        ) as error:  # the process ends anyway; the ledger tells what is missing
+            _log.warning("monitor_stopped_unflushed", error=str(error), n=len(self._buffer))
+
+    def abandon(self) -> None:
+        """Stop without writing (tests)."""
+        self._halt()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close what a forked child inherited; its locks may be held by threads that it does not have."""
+        self._ledger.close(remove=False)
+
+    def _halt(self) -> None:
+        self._stopping = True
+        self._buffer.filled.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._buffer.filled.wait(FLUSH_S)
+            self._buffer.filled.clear()
+            if self._stopping:
+                return
+            try:
+                self.flush()
+                self._judge()
+            except (
+                db.LockedOrFull
+            ) as error:  # kept in `_pending`, tried again; the queue is bounded meanwhile
+                _log.warning("monitor_flush_failed", error=str(error), waiting=len(self._buffer))
+                time.sleep(FLUSH_S)
+            except Exception:  # noqa: BLE001 - the recorder must never take the work down; it counts and logs
+                self._give_up()
+
+    def _give_up(self) -> None:
+        lost = self._pending.n_units if self._pending else 0
+        self._pending = None
+        self._ids.forget()
+        self._buffer.drop(lost)
+        _log.exception("monitor_flush_dropped", n=lost)
+        time.sleep(FLUSH_S)
+
+    def _write_one(self) -> None:
+        database = self._metrics()
+        self._account.begin()
+        if self._pending is None:
+            units = self._buffer.take(MAX_BATCH)
+            self._pending = Batch(n_units=len(units))  # what is lost if folding raises
+            self._pending = self._folder.fold(units, self.level)
+        batch = self._pending
+        cost = self._account.close(batch, self._buffer.n_dropped)
+        try:
+            with database.write() as tx:
+                self._store(tx, batch, cost)
+        except BaseException:
+            self._ids.forget()
+            self._account.reopen(cost)
+            raise
+        self._account.end()
+        self.n_stored += batch.n_units
+        self._pending = None
+        for event in batch.slow[:SLOW_LINES]:
+            _log_slow(event)
+
+    def _store(self, tx: db.Transaction, batch: Batch, cost: "Cost") -> None:
+        metrics.add_events(tx, self._ids, batch.events)
+        rollups.add_minutes(tx, self._ids, batch.minutes)
+        new_texts = {k: v for k, v in batch.sql_texts.items() if k not in self._texts}
+        metrics.add_sql_texts(tx, new_texts)
+        self._texts = (self._texts | set(new_texts)) if len(self._texts) < 10_000 else set()
+        for sighting in batch.sightings.values():
+            findings.see(tx, sighting)
+        now_ms = clock.now_ms()
+        recorders.report(
+            tx,
+            self.id,
+            at_ms=now_ms,
+            n_stored=self.n_stored + batch.n_units,
+            n_dropped=self.n_dropped,
+            level=self.level,
+        )
+        recorders.add_cost(
+            tx,
+            self.id,
+            minute_ms=rollups.floor(now_ms, rollups.MINUTE_MS),
+            n=batch.n_units,
+            n_dropped=cost.n_dropped,
+            path_us=cost.path_ns // 1000,
+            writer_us=cost.writer_ns // 1000,
+            process_us=cost.process_ns // 1000,
+            level=self.level,
+        )
+
+    def _metrics(self) -> db.Database:
+        """Return the database; a new one (tests, another data folder) is entered first."""
+        if db.metrics() is not self._database:
+            self._adopt()
+        assert self._database is not None
+        return self._database
+
+    def _adopt(self) -> None:
+        previous: Ledger | None = getattr(self, "_ledger", None)
+        if previous is not None:
+            previous.close(remove=True)
+        self._database = db.metrics()
+        self._ids = metrics.SeriesIds()
+        self._texts = set()
+        self._ledger: Ledger = Ledger(settings.get().data_dir)
+        with self._database.write() as tx:
+            recorders.register(tx, self._ledger.id, self.service, clock.now_ms())
+            salt = recorders.salt(tx, randbits(62))
+        self._folder = Folder(
+            slow_us=settings.get().slow_request_ms * 1000,
+            target_ms=Targets(self._database),
+            user_hash=lru_cache(maxsize=4_000)(lambda name: hash_user(name, salt)),
+        )
+
+    def _judge(self) -> None:
+        share = self._account.share_if_due()
+        if share is not None:
+            self.level = self._account.next_level(self.level, share, settings.get().monitor_cpu_percent)
+
+
+class Cost:
+    """What recording cost between two flushes, in nanoseconds."""
+
+    __slots__ = ("n_dropped", "path_ns", "process_ns", "writer_ns")
+
+    def __init__(self, path_ns: int, writer_ns: int, process_ns: int, n_dropped: int) -> None:
+        self.path_ns = path_ns
+        self.writer_ns = writer_ns
+        self.process_ns = process_ns
+        self.n_dropped = n_dropped
+
+
+class _Account:
+    """Measures what recording costs this process, and decides on the level of detail."""
+
+    def __init__(self) -> None:
+        self._began_ns = 0
+        self._carried_ns = 0
+        self._process_ns = time.process_time_ns()
+        self._dropped = 0
+        self._spent_ns = 0
+        self._since = clock.elapsed()
+        self._calm = 0
+
+    def begin(self) -> None:
+        """Start to measure a flush in the thread that does it."""
+        self._began_ns = time.thread_time_ns()
+
+    def end(self) -> None:
+        """Keep what the flush cost after `close`, for the next one to write."""
+        self._carried_ns = time.thread_time_ns() - self._began_ns
+
+    def close(self, batch: Batch, n_dropped: int) -> Cost:
+        """Return the cost since the last call, that of the units in a batch included."""
+        thread_ns, process_ns = time.thread_time_ns(), time.process_time_ns()
+        cost = Cost(
+            batch.path_ns + batch.n_queries * QUERY_NS,
+            self._carried_ns + thread_ns - self._began_ns,
+            process_ns - self._process_ns,
+            n_dropped - self._dropped,
+        )
+        self._began_ns, self._process_ns, self._dropped = thread_ns, process_ns, n_dropped
+        self._spent_ns += cost.path_ns + cost.writer_ns
+        return cost
+
+    def reopen(self, cost: Cost) -> None:
+        """Take back a cost that could not be written."""
+        self._carried_ns = cost.writer_ns
+        self._process_ns -= cost.process_ns
+        self._dropped -= cost.n_dropped
+        self._spent_ns -= cost.path_ns + cost.writer_ns
+
+    def share_if_due(self) -> float | None:
+        """Return recording's share of one core in percent, once every `JUDGE_S`."""
+        passed_s = clock.elapsed() - self._since
+        if passed_s < JUDGE_S:
+            return None
+        share = 100 * self._spent_ns / (passed_s * 1e9)
+        self._since, self._spent_ns = clock.elapsed(), 0
+        return share
+
+    def next_level(self, level: int, share: float, budget: float) -> int:
+        """Return one level less when over budget, one more after a calm minute."""
+        self._calm = self._calm + 1 if share < budget / 3 else 0
+        if share > budget and level > ROLLUPS_ONLY:
+            _log.warning(
+                "monitor_detail_reduced", level=level - 1, share_percent=round(share, 2), budget=budget
+            )
+            return level - 1
+        if self._calm >= CALM_JUDGEMENTS and level < FULL:
+            self._calm = 0
+            _log.info("monitor_detail_restored", level=level + 1, share_percent=round(share, 2))
+            return level + 1
+        return level
+
+
+class Targets:
+    """The Apdex target of a route, by the most specific pattern; patterns are read anew every half minute."""
+
+    def __init__(self, database: db.Database) -> None:
+        self._database = database
+        self._default_ms = settings.get().apdex_t_ms
+        self._read_at = -TARGETS_S * 2
+        self._patterns: list[tuple[str, int]] = []
+        self._known: dict[str, int] = {}
+
+    def __call__(self, name: str) -> int:
+        if clock.elapsed() - self._read_at > TARGETS_S:
+            self._patterns, self._known = recorders.targets(self._database), {}
+            self._read_at = clock.elapsed()
+        known = self._known.get(name)
+        if known is None:
+            matching = (target for pattern, target in self._patterns if fnmatchcase(name, pattern))
+            known = next(matching, self._default_ms)
+            if len(self._known) < 2 * metrics.MAX_SERIES:
+                self._known[name] = known
+        return known
+
+
+def _log_slow(event: metrics.Event) -> None:
+    _log.warning(
+        "slow_request",
+        kind=event.series.kind,
+        service_recorded=event.series.service,
+        name=event.series.name,
+        method=event.series.method,
+        outcome=event.series.outcome,
+        duration_ms=event.duration_us // 1000,
+        n_queries=event.n_queries,
+        query_ms=event.query_us // 1000,
+        response_bytes=event.response_bytes,
+        cache_hits=event.n_cache_hits,
+        cache_misses=event.n_cache_misses,
+        user_hash=event.user_hash,
+        role=event.role,
+        correlation_id=event.correlation_id,
+        detail=event.detail,
+        worst_query=event.sql[0].sql_id if event.sql else None,
+    )
+
+
+__all__ = ["EVIDENCE_ONLY", "Recorder", "Targets"]
