@@ -17,7 +17,7 @@ DUTIES: Mapping[str, Duty] = {}
 _DEFAULTS: Mapping[str, Any] = {
     "worker_type": "thread",
     "initial_delay": 0.02,
-    "max_delay": 0.05,
+    "max_delay": 0.1,
     "health_check_interval": 1,
     "graceful_signal": "TERM",
     "periodic": False,

@@ -9,6 +9,7 @@ from engine.lifecycle.control import Cancelled, cancel, pause, purge, resume, re
 from engine.lifecycle.rescue import expire_waiting, rescue
 from engine.lifecycle.run import (
     Ending,
+    any_due,
     claim,
     keep_log,
     mark_sent,
@@ -23,6 +24,7 @@ __all__ = [
     "Cancelled",
     "Ending",
     "Submitted",
+    "any_due",
     "cancel",
     "claim",
     "expire_waiting",

@@ -42,6 +42,11 @@ def wait_is_over(types: Sequence[TaskType]) -> bool:
         )
 
 
+def any_due() -> bool:
+    """Whether a scheduled or retrying task has come due; one index look-up."""
+    return tasks.any_due(db.main(), clock.now_ms())
+
+
 def claim(worker_id: str, types: Sequence[TaskType]) -> Task | None:
     """Take the next task this worker may run, with a lease and a fresh token; None when there is none."""
     with db.main().write() as tx:

@@ -22,6 +22,7 @@ from engine.errors import LeaseLost, TaskCancelled
 from engine.lifecycle import Ending
 from engine.queue.endings import failed, succeeded
 from engine.queue.running import Running
+from engine.records import db
 from engine.records.db import LockedOrFull
 from engine.records.tasks import Task
 from engine.words import Outcome, TaskState
@@ -84,7 +85,7 @@ class OffloadHuey(Huey):  # type: ignore[misc]
         if held is not None:
             self._thread.held = None
             return held
-        if not lifecycle.wait_is_over(self._types):
+        if not self._something_waits():
             return None
         claimed = lifecycle.claim(self.worker_id, self._types)
         return self._take(claimed) if claimed else None
@@ -118,6 +119,14 @@ class OffloadHuey(Huey):  # type: ignore[misc]
         for running in list(self.in_flight.values()):
             running.stop(Outcome.INTERRUPTED)
             self._settle(running, Ending(Outcome.INTERRUPTED, duration_ms=running.duration_ms))
+
+    def _something_waits(self) -> bool:
+        """Look, beginning with the cheapest question: was anything committed, or has anything come due?"""
+        version = db.main().version()
+        if version == getattr(self._thread, "version", None) and not lifecycle.any_due():
+            return False
+        self._thread.version = version
+        return lifecycle.wait_is_over(self._types)
 
     def _take(self, claimed: Task) -> HueyTask:
         running = Running(claimed, registry.get(claimed.type).timeout_s)
