@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "tasks": "Submit, list, show, cancel, retry and purge tasks.",
     "workers": "List the workers.",
     "queue": "Pause and resume the queue or one task type.",
+    "cleanup": "Remove what is past its keep, now.",
     "users": "Add people, give roles, make sign-in links and tokens.",
     "cron": "Next runs, validation, description and frequency of cron expressions.",
     "schedules": "List, add, pause, resume and run schedules.",

@@ -16,17 +16,17 @@ from engine.errors import (
 )
 from engine.lifecycle import Ending
 from engine.queue.running import Running
+from engine.services import results
 from engine.words import Outcome
 
 _TRACEBACK_CHARS = 16_000
 
 
 def succeeded(running: Running, value: Mapping[str, Any] | None) -> Ending:
-    """Describe a normal return; raise PermanentFailure for a result that cannot be kept."""
+    """Describe a normal return; a large result is stored as a file and named in the row."""
     result = None if value is None else json.dumps(value, ensure_ascii=False, default=str)
-    limit = settings.get().result_bytes
-    if result and len(result.encode()) > limit:
-        raise PermanentFailure(f"The result is larger than {limit} bytes.", code="result_too_large")
+    if result and len(result.encode()) > settings.get().result_bytes:
+        result = json.dumps(results.keep(running.task, result))
     return _ending(running, Outcome.SUCCEEDED, result=result)
 
 

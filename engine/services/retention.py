@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine import clock, log, settings
+from engine import clock, lifecycle, log, settings
+from engine.errors import Forbidden
 from engine.queries import retention as reads
 from engine.records import artifacts, audit, db, retention, sessions, uploads, users
 from engine.records.db import Transaction
+from engine.records.tasks import Task
+from engine.words import SYSTEM, Actor, Role
 
 _DAY_MS = 86_400_000
 _WORKER_KEEP_MS = 7 * _DAY_MS
@@ -43,6 +46,16 @@ class Report:
             "database_bytes": self.database_bytes,
             "bytes_freed": self.file_bytes + self.database_bytes,
         }
+
+
+def request(actor: Actor, *, dry_run: bool = False) -> Task:
+    """Have a worker clean up, on the word of a person; raise Forbidden below the role ops."""
+    if not actor.role.includes(Role.OPS):
+        raise Forbidden("Cleaning up needs the role ops.")
+    submitted = lifecycle.submit(SYSTEM, "cleanup", {"dry_run": dry_run})
+    with db.main().write() as tx:
+        audit.add(tx, actor, "cleanup.request", submitted.task.id, {"dry_run": dry_run})
+    return submitted.task
 
 
 def clean_up(*, dry_run: bool = False, check: Callable[[], None] = lambda: None) -> Report:
