@@ -100,7 +100,7 @@ class TaskType:
     on_submit: Callable[[Transaction, Actor, Any], BaseModel] | None = None
     """Checks and may change the payload inside the submit's transaction; raises to refuse."""
     on_rescue: Callable[[Task], tuple[str, str] | None] | None = None
-    """After a worker's death: None to run again, or the code and message the task fails with."""
+    """After a worker's death or shutdown: None to run again, or code and message the task fails with."""
     describe: Callable[[Any], str] | None = None
     """One short line about a payload, for lists."""
 

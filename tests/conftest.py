@@ -1,7 +1,9 @@
 import pytest
 
+from engine import clock, registry
 from engine.records import db
 from engine.services import monitor
+from tests.engine_kit import FakeClock
 
 
 @pytest.fixture
@@ -13,3 +15,17 @@ def data_dir(tmp_path, monkeypatch):
     yield tmp_path / "data"
     monitor.reset()
     db.reset()
+
+
+@pytest.fixture
+def no_types(monkeypatch):
+    """An empty registry of task types; those of the house come back after the test."""
+    monkeypatch.setattr(registry, "_types", {})
+
+
+@pytest.fixture
+def wall(monkeypatch):
+    """A wall clock that stands still until the test moves it."""
+    fake = FakeClock()
+    monkeypatch.setattr(clock, "_wall", fake)
+    return fake

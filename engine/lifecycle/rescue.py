@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from engine import clock, registry, settings
 from engine.lifecycle import moves
-from engine.lifecycle.run import finish
+from engine.lifecycle.run import expire, finish
 from engine.records import attempts, db, tasks, workers
 from engine.records.db import Row, Transaction
 from engine.records.tasks import Task
@@ -20,12 +20,13 @@ def rescue(gone: Callable[[Row], bool], *, trust_leases: bool) -> int:
     after the clock jumped or the caller itself could not write. Returns how many tasks were taken.
     """
     now_ms = clock.now_ms()
-    rows = workers.live(db.main())
+    with db.main().snapshot() as snapshot:  # or a worker that starts between the two reads looks unknown
+        rows, running = workers.live(snapshot), tasks.running(snapshot)
     dead = {row["id"] for row in rows if gone(row)}
     alive = {row["id"] for row in rows} - dead
     taken = sum(
         _take(task.id, task.token)
-        for task in tasks.running(db.main())
+        for task in running
         if task.worker_id not in alive or (trust_leases and (task.lease_until_ms or 0) < now_ms)
     )
     for worker_id in dead:
@@ -38,7 +39,10 @@ def expire_waiting() -> int:
     """End waiting tasks whose time to start is over; return how many."""
     now_ms = clock.now_ms()
     late = tasks.expired(db.main(), now_ms, _EXPIRED_AT_ONCE)
-    return sum(_expire(task, now_ms) for task in late)
+    if not late:
+        return 0
+    with db.main().write() as tx:
+        return sum(expire(tx, task, now_ms) for task in late)
 
 
 def _take(task_id: str, token: int) -> bool:
@@ -81,12 +85,3 @@ def _verdict(task: Task, deaths: int) -> tuple[str, str] | None:
         return "poison", f"{deaths} workers died while running this task, so it is not run again by itself."
     task_type = registry.find(task.type)
     return task_type.on_rescue(task) if task_type and task_type.on_rescue else None
-
-
-def _expire(task: Task, now_ms: int) -> bool:
-    error = ("expired", "The task did not start in time.")
-    with db.main().write() as tx:
-        ended = tasks.end_waiting(tx, task, TaskState.EXPIRED, now_ms=now_ms, error=error)
-        if ended:
-            moves.note(tx, task.id, task.state, TaskState.EXPIRED, actor="clock", now_ms=now_ms)
-    return ended

@@ -7,12 +7,13 @@ from engine import clock, registry, settings
 from engine.errors import LeaseLost
 from engine.lifecycle import moves
 from engine.records import attempts, db, tasks, workers
-from engine.records.db import Reader, Transaction
+from engine.records.db import Reader, Row, Transaction
 from engine.records.tasks import Task
 from engine.registry import TaskType
 from engine.words import Outcome, TaskState
 
 _PROMOTED_AT_ONCE = 500
+_OVERDUE_AT_ONCE = 100
 _MESSAGE_CHARS = 2_000
 
 
@@ -96,7 +97,7 @@ def settle_and_claim(
 def _claim(tx: Transaction, worker_id: str, types: Sequence[TaskType]) -> Task | None:
     now_ms = clock.now_ms()
     _promote(tx, now_ms)
-    head = tasks.head(tx, _open_types(tx, types))
+    head = _next(tx, _open_types(tx, types), now_ms)
     if head is None:
         return None
     lease_until_ms = now_ms + int(settings.get().lease_s * 1000)
@@ -104,6 +105,17 @@ def _claim(tx: Transaction, worker_id: str, types: Sequence[TaskType]) -> Task |
     if task:
         attempts.begin(tx, task, now_ms)
     return task
+
+
+def _next(tx: Transaction, types: Sequence[str], now_ms: int) -> Row | None:
+    """Return the task to start next; end those before it whose time to start is over."""
+    for _ in range(_OVERDUE_AT_ONCE):
+        head = tasks.head(tx, types)
+        if head is None or head["expires_at_ms"] is None or head["expires_at_ms"] > now_ms:
+            return head
+        if overdue := tasks.get(tx, head["id"]):
+            expire(tx, overdue, now_ms)
+    return None
 
 
 def _settle(tx: Transaction, task: Task, ending: Ending) -> TaskState:
@@ -135,12 +147,14 @@ def _decide(tx: Transaction, task: Task, ending: Ending, now_ms: int) -> TaskSta
             f"stopped as {task.cancel_requested_by} asked" if task.cancel_requested_by else "stopped itself"
         )
         return finish(tx, task, TaskState.CANCELLED, now_ms=now_ms, reason=reason)
+    task_type = registry.find(task.type)
     if outcome is Outcome.INTERRUPTED:
+        if task_type and task_type.on_rescue and (error := task_type.on_rescue(task)):
+            return finish(tx, task, TaskState.FAILED, now_ms=now_ms, error=error, reason=error[1])
         return _back(tx, task, TaskState.QUEUED, now_ms=now_ms, reason="worker shut down")
     if outcome is Outcome.DEFERRED:
         return _back(tx, task, TaskState.RETRYING, now_ms=now_ms, delay_s=ending.delay_s, error=ending.error)
     failures += 1
-    task_type = registry.find(task.type)
     if ending.permanent or failures >= task.max_attempts or task_type is None:
         return finish(tx, task, TaskState.FAILED, now_ms=now_ms, error=ending.error, failures=failures)
     delay_s = max(task_type.delay_s(failures), ending.delay_s)
@@ -176,6 +190,15 @@ def finish(
     if reason or state is not TaskState.SUCCEEDED:
         moves.note(tx, task.id, TaskState.RUNNING, state, actor=actor, now_ms=now_ms, reason=reason)
     return state
+
+
+def expire(tx: Transaction, task: Task, now_ms: int) -> bool:
+    """End a waiting task whose time to start is over; False when it does not wait any more."""
+    error = ("expired", "The task did not start in time.")
+    ended = tasks.end_waiting(tx, task, TaskState.EXPIRED, now_ms=now_ms, error=error)
+    if ended:
+        moves.note(tx, task.id, task.state, TaskState.EXPIRED, actor="clock", now_ms=now_ms)
+    return ended
 
 
 def _back(

@@ -123,8 +123,8 @@ def _admit(actor: Actor, type_name: str) -> TaskType:
 
 def _check_options(key: str | None, run_at_ms: int | None, priority: int | None) -> None:
     fields = {}
-    if key is not None and not 0 < len(key) <= _KEY_CHARS:
-        fields["idempotency_key"] = f"must have 1 to {_KEY_CHARS} characters"
+    if key is not None and not (0 < len(key) <= _KEY_CHARS and key.isprintable()):
+        fields["idempotency_key"] = f"must have 1 to {_KEY_CHARS} printable characters"
     if priority is not None and priority not in _PRIORITY:
         fields["priority"] = "must be between -100 and 100"
     if run_at_ms is not None and run_at_ms > clock.now_ms() + _FARTHEST_MS:

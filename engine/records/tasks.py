@@ -160,14 +160,14 @@ def any_due(reader: Reader, now_ms: int) -> bool:
 
 
 def head(reader: Reader, types: Sequence[str]) -> Row | None:
-    """Return seq and type of the next task among the given types: highest priority, then oldest.
+    """Return the place of the next task among the given types: highest priority, then oldest.
 
     One seek per type, so the cost does not depend on how many tasks wait.
     """
     best: Row | None = None
     for name in types:
         row = reader.one(
-            """select seq, type, priority from tasks where state = 'queued' and type = :type
+            """select seq, id, priority, expires_at_ms from tasks where state = 'queued' and type = :type
                order by priority desc, seq limit 1""",
             type=name,
         )
