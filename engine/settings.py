@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     cron_horizon_d: int = Field(365, ge=1, description="Days a cron calculation looks ahead.")
     cron_cache_s: float = Field(3600, ge=0, description="Seconds a cron result is kept.")
     cron_max_chars: int = Field(256, ge=9, description="Longest cron expression.")
+    schedule_missed_s: float = Field(60, gt=0, description="Due times older than this count as missed.")
+    schedule_late_s: float = Field(60, gt=0, description="A start later than this is flagged as late.")
+    schedule_waiting_max: int = Field(100, ge=1, description="Occurrences of a schedule that may wait.")
+    schedule_batch_rows: int = Field(500, ge=1, description="Most schedules made in one batch.")
 
     apdex_t_ms: int = Field(500, ge=1, description="Apdex target T, unless a route has its own.")
     slow_request_ms: int = Field(2000, ge=1, description="Requests above this are kept and logged.")

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from sqlite_utils.migrations import Migrations
 
-from engine.records.schema import access, files, metrics, tasks
+from engine.records.schema import access, files, metrics, schedules, tasks
 
 MigrationSets = tuple[Migrations, ...]
 
-MAIN: MigrationSets = (tasks.migrations, access.migrations, files.migrations)
+MAIN: MigrationSets = (tasks.migrations, access.migrations, files.migrations, schedules.migrations)
 METRICS: MigrationSets = (metrics.migrations,)
 CACHE: MigrationSets = ()
 
