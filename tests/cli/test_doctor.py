@@ -1,0 +1,48 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from engine.cli import doctor as cli
+from engine.services import doctor
+from engine.services.doctor import Finding
+
+FINE = Finding("D000", "ok", "database", "sound")
+DOUBTFUL = Finding("S004", "warning", "settings", "not set", "Set it.")
+BROKEN = Finding("L001", "error", "PDF", "no Pango", "Run: install")
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def run(findings, *arguments):
+        monkeypatch.setattr(doctor, "examine", lambda options: iter(findings))
+        return CliRunner().invoke(cli.command, arguments)
+
+    return run
+
+
+def test_warnings_do_not_fail(run):
+    result = run([FINE, DOUBTFUL])
+    assert result.exit_code == 0
+    assert "0 errors, 1 warnings." in result.output
+
+
+def test_an_error_fails_and_says_what_to_do(run):
+    result = run([FINE, BROKEN])
+    assert result.exit_code == 1
+    assert "ERROR    L001  PDF       no Pango" in result.output
+    assert "Run: install" in result.output
+
+
+def test_json_is_one_document(run):
+    result = run([FINE, BROKEN], "--format", "json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["ok"] is False
+    assert document["findings"][1] == {
+        "id": "L001",
+        "level": "error",
+        "subject": "PDF",
+        "message": "no Pango",
+        "todo": "Run: install",
+    }
