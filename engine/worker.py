@@ -1,18 +1,23 @@
 """What `huey_consumer engine.worker.huey` runs: the assembly of a worker, with the right defaults."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from huey.consumer import Consumer
 from huey.consumer_options import config_defaults
 
 from engine import log, registry, settings, tasks
+from engine.errors import TaskCancelled
 from engine.lib import child, processes
-from engine.queue import OffloadHuey
+from engine.queue import OffloadHuey, Running
 from engine.queue.pulse import Duty, Pulse
+from engine.services import monitor
+from engine.words import Outcome
 
-DUTIES: Mapping[str, Duty] = {}
+DUTIES: Mapping[str, Duty] = {"monitor": monitor.beat}
+"""What the beat of a worker does every second beside rescuing; each decides itself whether it is its turn."""
 
 _DEFAULTS: Mapping[str, Any] = {
     "worker_type": "thread",
@@ -46,6 +51,7 @@ class Worker(Consumer):  # type: ignore[misc]
             super().run()
         finally:
             child.forget()
+            monitor.stop()
             self._pulse.stop()
 
 
@@ -60,12 +66,33 @@ def with_our_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**ours, **{name: value for name, value in options.items() if value != stock.get(name)}}
 
 
+@contextmanager
+def measured(running: Running) -> Iterator[None]:
+    """Record an attempt as a unit of work; one that was asked to stop did not fail."""
+    wait_ms = (running.task.started_at_ms or 0) - (running.task.queued_at_ms or running.task.created_at_ms)
+    stopped: TaskCancelled | None = None
+    with monitor.measure(
+        monitor.TASK, running.type, correlation_id=running.correlation_id, wait_us=max(0, wait_ms) * 1000
+    ) as unit:
+        try:
+            yield
+            unit.outcome = Outcome.SUCCEEDED
+        except TaskCancelled as error:
+            unit.outcome, stopped = running.stop_reason or Outcome.CANCELLED, error
+        except Exception:
+            unit.outcome = Outcome.FAILED
+            raise
+    if stopped:
+        raise stopped
+
+
 def build() -> OffloadHuey:
     """Assemble the Huey object of this process."""
     log.configure("worker")
     tasks.load()
     made = OffloadHuey(Worker)
     made.worker_id = f"{processes.host()}-{processes.pid()}-{secrets.token_hex(3)}"
+    made.around = measured
     made.adopt(registry.all_types())
     return made
 

@@ -9,6 +9,7 @@ relies on them.
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from huey.api import Huey
@@ -39,8 +40,8 @@ logger = log.get(__name__)
 class OffloadHuey(Huey):  # type: ignore[misc]
     """A Huey whose storage is `lifecycle`.
 
-    Before it is consumed, `adopt` tells it the task types. `observers` are called after each settled attempt,
-    `on_beat` every second by the consumer's scheduler thread.
+    Before it is consumed, `adopt` tells it the task types. `around` is entered round each attempt's function,
+    `observers` are called after each settled attempt, `on_beat` every second by the scheduler thread.
     """
 
     def __init__(self, make_consumer: Callable[..., Consumer] = Consumer) -> None:
@@ -52,6 +53,7 @@ class OffloadHuey(Huey):  # type: ignore[misc]
         """Set when nothing more is to be claimed."""
         self.observers: list[Observer] = []
         self.on_beat: Callable[[], None] = lambda: None
+        self.around: Callable[[Running], AbstractContextManager[None]] = lambda _running: nullcontext()
         self._make_consumer = make_consumer
         self._types: Sequence[registry.TaskType] = ()
         self._classes: dict[str, type[HueyTask]] = {}
@@ -61,7 +63,7 @@ class OffloadHuey(Huey):  # type: ignore[misc]
         """Make task types known to Huey under their own names; only these are claimed."""
         self._types = types
         self._classes = {
-            task_type.name: self.task(name=task_type.name, context=True)(_runner(task_type)).task_class
+            task_type.name: self.task(name=task_type.name, context=True)(self._runner(task_type)).task_class
             for task_type in types
         }
 
@@ -173,20 +175,20 @@ class OffloadHuey(Huey):  # type: ignore[misc]
     def _requeue_task(self, task: HueyTask, timestamp: Any, retry_eta: Any = None) -> None:
         return None  # settle decides about further attempts
 
+    def _runner(self, task_type: registry.TaskType) -> Callable[[HueyTask], None]:
+        def run(task: HueyTask) -> None:
+            running: Running = task.running
+            try:
+                with self.around(running):
+                    value = task_type.run(task_type.parse(running.task.payload), running)
+                task.ending = succeeded(running, value)
+            except TaskCancelled as error:
+                task.ending = failed(running, error)
+                raise CancelExecution(retry=False) from error
+            except BaseException as error:
+                task.ending = failed(running, error)
+                if isinstance(error, Exception):
+                    raise
+                raise RuntimeError(repr(error)) from error  # or Huey's worker thread would end
 
-def _runner(task_type: registry.TaskType) -> Callable[[HueyTask], None]:
-    def run(task: HueyTask) -> None:
-        running: Running = task.running
-        try:
-            value = task_type.run(task_type.parse(running.task.payload), running)
-            task.ending = succeeded(running, value)
-        except TaskCancelled as error:
-            task.ending = failed(running, error)
-            raise CancelExecution(retry=False) from error
-        except BaseException as error:
-            task.ending = failed(running, error)
-            if isinstance(error, Exception):
-                raise
-            raise RuntimeError(repr(error)) from error  # or Huey's worker thread would end
-
-    return run
+        return run
