@@ -37,17 +37,13 @@ __all__ = [
     "stop",
 ]
 
-_log = log.get(__name__)
 _lock = Lock()
 _recorder: Recorder | None = None
-_broken = False
 
 
 def record(unit: Unit) -> None:
     """Hand over a unit that ended. Never waits, never raises for want of a database."""
-    recorder = _recorder or start()
-    if recorder is not None:
-        recorder.put(unit)
+    (_recorder or start()).put(unit)
 
 
 @contextmanager
@@ -84,20 +80,14 @@ def measure(
             record(unit)
 
 
-def start() -> Recorder | None:
-    """Begin to record in this process, if that has not happened; None when the database cannot be had."""
-    global _recorder, _broken
-    if _recorder is not None or _broken:
-        return _recorder
+def start() -> Recorder:
+    """Begin to record in this process, if that has not happened; opens nothing in the calling thread."""
+    global _recorder
     with _lock:
-        if _recorder is None and not _broken:
-            try:
-                _recorder = Recorder()
-                _listen(True)
-            except (OSError, db.LockedOrFull) as error:
-                _broken = True
-                _log.error("monitor_not_started", error=str(error))
-    return _recorder
+        if _recorder is None:
+            _recorder = Recorder()
+            _listen(True)
+        return _recorder
 
 
 def flush() -> None:
@@ -118,8 +108,8 @@ def stop() -> None:
 
 def reset() -> None:
     """Forget this process's recorder without writing (tests)."""
-    global _recorder, _broken
-    recorder, _recorder, _broken = _recorder, None, False
+    global _recorder
+    recorder, _recorder = _recorder, None
     _listen(False)
     if recorder is not None:
         recorder.abandon()
@@ -140,9 +130,9 @@ def mark_deploy(
 
 
 def _after_fork() -> None:
-    global _lock, _recorder, _broken
+    global _lock, _recorder
     _lock = Lock()  # another thread of the parent may have held it
-    recorder, _recorder, _broken = _recorder, None, False
+    recorder, _recorder = _recorder, None
     _listen(False)
     if recorder is not None:
         recorder.let_go()

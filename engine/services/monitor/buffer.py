@@ -57,7 +57,7 @@ class Ledger:
     The file is locked as long as the process lives, so another process can tell that it is dead.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, already: int = 0) -> None:
         self.id = f"{os.getpid()}-{secrets.token_hex(4)}"
         folder = data_dir / FOLDER
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -67,7 +67,8 @@ class Ledger:
         os.ftruncate(self._fd, 8)
         self._map = mmap.mmap(self._fd, 8)
         self._cell = memoryview(self._map).cast("Q")
-        self._numbers = count(1)
+        self._cell[0] = already
+        self._numbers = count(already + 1)
 
     def add(self) -> None:
         """Count one unit."""

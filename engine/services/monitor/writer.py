@@ -30,7 +30,7 @@ _log = log.get(__name__)
 
 
 class Recorder:
-    """Queue, ledger and writer thread of this process."""
+    """Queue, ledger and writer thread of this process. Made without I/O: the thread opens the database."""
 
     def __init__(self) -> None:
         self.service = settings.get().service
@@ -42,15 +42,10 @@ class Recorder:
         self._stopping = False
         self._database: db.Database | None = None
         self._texts: set[str] = set()
-        self._adopt()
+        self._ledger: Ledger | None = None
         self._account = _Account()
         self._thread = Thread(target=self._run, name="monitor-writer", daemon=True)
         self._thread.start()
-
-    @property
-    def id(self) -> str:
-        """Names this process among the recorders."""
-        return self._ledger.id
 
     @property
     def n_dropped(self) -> int:
@@ -59,7 +54,9 @@ class Recorder:
 
     def put(self, unit: Unit) -> None:
         """Take a unit that ended; never waits."""
-        self._ledger.add()
+        ledger = self._ledger
+        if ledger is not None:
+            ledger.add()
         self._buffer.put(unit)
 
     def flush(self) -> None:
@@ -73,9 +70,10 @@ class Recorder:
         self._halt()
         try:
             self.flush()
-            with self._metrics().write() as tx:
-                recorders.end(tx, self.id, at_ms=clock.now_ms())
-            self._ledger.close(remove=True)
+            if self._ledger is not None:
+                with self._metrics().write() as tx:
+                    recorders.end(tx, self._ledger.id, at_ms=clock.now_ms())
+                self._ledger.close(remove=True)
         except (
             db.LockedOrFull,
             OSError,
@@ -89,7 +87,8 @@ class Recorder:
 
     def let_go(self) -> None:
         """Close what a forked child inherited; its locks may be held by threads that it does not have."""
-        self._ledger.close(remove=False)
+        if self._ledger is not None:
+            self._ledger.close(remove=False)
 
     def _halt(self) -> None:
         self._stopping = True
@@ -133,7 +132,8 @@ class Recorder:
         cost = self._account.close(batch, self._buffer.n_dropped)
         try:
             with database.write() as tx:
-                self._store(tx, batch, cost)
+                self._store(tx, batch)
+                self._report(tx, batch, cost)
         except BaseException:
             self._ids.forget()
             self._account.reopen(cost)
@@ -144,7 +144,7 @@ class Recorder:
         for event in batch.slow[:SLOW_LINES]:
             _log_slow(event)
 
-    def _store(self, tx: db.Transaction, batch: Batch, cost: "Cost") -> None:
+    def _store(self, tx: db.Transaction, batch: Batch) -> None:
         metrics.add_events(tx, self._ids, batch.events)
         rollups.add_minutes(tx, self._ids, batch.minutes)
         new_texts = {k: v for k, v in batch.sql_texts.items() if k not in self._texts}
@@ -152,10 +152,13 @@ class Recorder:
         self._texts = (self._texts | set(new_texts)) if len(self._texts) < 10_000 else set()
         for sighting in batch.sightings.values():
             findings.see(tx, sighting)
+
+    def _report(self, tx: db.Transaction, batch: Batch, cost: "Cost") -> None:
+        assert self._ledger is not None
         now_ms = clock.now_ms()
         recorders.report(
             tx,
-            self.id,
+            self._ledger.id,
             at_ms=now_ms,
             n_stored=self.n_stored + batch.n_units,
             n_dropped=self.n_dropped,
@@ -163,7 +166,7 @@ class Recorder:
         )
         recorders.add_cost(
             tx,
-            self.id,
+            self._ledger.id,
             minute_ms=rollups.floor(now_ms, rollups.MINUTE_MS),
             n=batch.n_units,
             n_dropped=cost.n_dropped,
@@ -181,21 +184,21 @@ class Recorder:
         return self._database
 
     def _adopt(self) -> None:
-        previous: Ledger | None = getattr(self, "_ledger", None)
-        if previous is not None:
-            previous.close(remove=True)
-        self._database = db.metrics()
+        database = db.metrics()
         self._ids = metrics.SeriesIds()
         self._texts = set()
-        self._ledger: Ledger = Ledger(settings.get().data_dir)
-        with self._database.write() as tx:
-            recorders.register(tx, self._ledger.id, self.service, clock.now_ms())
+        ledger = Ledger(settings.get().data_dir, already=len(self._buffer) + self.n_dropped)
+        with database.write() as tx:
+            recorders.register(tx, ledger.id, self.service, clock.now_ms())
             salt = recorders.salt(tx, randbits(62))
         self._folder = Folder(
             slow_us=settings.get().slow_request_ms * 1000,
-            target_ms=Targets(self._database),
+            target_ms=Targets(database),
             user_hash=lru_cache(maxsize=4_000)(lambda name: hash_user(name, salt)),
         )
+        self._database, previous, self._ledger = database, self._ledger, ledger
+        if previous is not None:
+            previous.close(remove=True)
 
     def _judge(self) -> None:
         share = self._account.share_if_due()

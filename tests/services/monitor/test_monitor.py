@@ -100,6 +100,7 @@ def test_a_full_buffer_drops_and_counts():
 def test_a_locked_database_loses_nothing(data_dir, monkeypatch):
     monkeypatch.setenv("OFFLOAD_BUSY_TIMEOUT_S", "0.05")
     db.reset()
+    db.metrics().read("select 1")
     record(2)
     blocker = sqlite3.connect(data_dir / "metrics.db", isolation_level=None)
     blocker.execute("begin immediate")

@@ -1,0 +1,174 @@
+"""The request monitor: pure ASGI middleware that times requests and gives each a correlation id.
+
+    app.add_middleware(RequestMonitor, service="shop")          # Starlette, FastAPI
+    app = RequestMonitor(app, service="shop")                   # any other ASGI application
+
+It needs nothing else of the product: with `OFFLOAD_DATA_DIR` set, another application records into the same
+`metrics.db` under its own service name. It never waits for a database and never holds back a body.
+"""
+
+import re
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable, MutableMapping
+from threading import get_ident
+from time import perf_counter_ns
+from typing import Any
+
+from structlog.contextvars import bind_contextvars, reset_contextvars
+
+from engine import log, settings
+from engine.lib.trace import Trace, active
+from engine.services import monitor
+from engine.services.monitor import HTTP, STREAM, Unit
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HEADER = b"x-request-id"
+_ACCEPTED = (HEADER, b"x-correlation-id")
+_WELL_FORMED = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{7,63}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
+OTHER_METHOD = "_OTHER"
+"""What OpenTelemetry's conventions call a method that is not standard; keeps series few."""
+UNMATCHED = "_unmatched"
+GROUPS = ("/_stcore/", "/static/", "/media/", "/component/")
+"""Paths of a Streamlit server that no route template tells apart."""
+DISCONNECTED = 499
+"""The client went away before the answer began (the number nginx uses)."""
+_MARK = "offload.monitor"
+
+
+class RequestMonitor:
+    """Records each HTTP request; passes WebSockets and everything else on at once.
+
+    `service` is the name to record under, by default that of the settings. `resolve` may name the route of a
+    scope that no router has marked; return None to leave it to `UNMATCHED`.
+    """
+
+    def __init__(
+        self, app: App, *, service: str | None = None, resolve: Callable[[Scope], str | None] | None = None
+    ) -> None:
+        self.app = app
+        self.service = service or settings.get().service
+        self.resolve = resolve or _group
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind != "http" or _MARK in scope:  # mounted applications may carry the middleware too
+            if kind == "lifespan":
+                monitor.start()
+            await self.app(scope, receive, send)
+            return
+        entered_ns = perf_counter_ns()
+        exchange = _Exchange(self.service, scope, send)
+        traced = active.set(exchange.trace)
+        bound = bind_contextvars(correlation_id=exchange.unit.correlation_id)
+        error: BaseException | None = None
+        exchange.own_ns = perf_counter_ns() - entered_ns
+        try:
+            await self.app(scope, receive, exchange.send)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            left_ns = perf_counter_ns()
+            reset_contextvars(**bound)
+            active.reset(traced)
+            exchange.end(left_ns, error, self.resolve)
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    __slots__ = ("_ended_ns", "_root_path", "_scope", "_send", "own_ns", "trace", "unit")
+
+    def __init__(self, service: str, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._root_path = scope.get("root_path", "")
+        self._ended_ns = 0
+        self.own_ns = 0
+        self.trace = Trace(get_ident())
+        self.unit = Unit(service, HTTP, "", self.trace)
+        self.unit.correlation_id = _correlation_id(scope)
+        scope[_MARK] = self.unit
+
+    async def send(self, message: Message) -> None:
+        """Pass an answer on: look at its start, count its bytes, hold nothing back."""
+        kind = message["type"]
+        if kind == "http.response.start":
+            unit = self.unit
+            unit.status = message["status"]
+            headers = list(message.get("headers", ()))
+            for name, value in headers:
+                if name == b"content-type" and value.startswith(b"text/event-stream"):
+                    unit.kind = STREAM
+            headers.append((HEADER, unit.correlation_id.encode()))
+            message["headers"] = headers
+        elif kind == "http.response.body":
+            self.unit.response_bytes += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                await self._send(message)
+                self._ended_ns = perf_counter_ns()  # what runs after the last byte is not waited for
+                return
+        await self._send(message)
+
+    def end(self, left_ns: int, error: BaseException | None, resolve: Callable[[Scope], str | None]) -> None:
+        """Hand the request to the recorder."""
+        scope, unit = self._scope, self.unit
+        unit.duration_us = ((self._ended_ns or left_ns) - self.trace.started_ns) // 1000
+        method = scope["method"]
+        unit.method = method if method in _METHODS else OTHER_METHOD
+        unit.name = _template(scope, self._root_path) or resolve(scope) or UNMATCHED
+        unit.path = scope["path"]
+        _set_outcome(unit, error)
+        state = scope.get("state")
+        actor = state.get("actor") if isinstance(state, dict) else None
+        if actor is not None:
+            unit.user, unit.role = actor.name, str(actor.role)
+        unit.own_ns = self.own_ns + perf_counter_ns() - left_ns
+        monitor.record(unit)
+
+
+def _correlation_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name in _ACCEPTED and _WELL_FORMED.fullmatch(value):
+            return str(value, "ascii")
+    return log.new_correlation_id()
+
+
+def _template(scope: Scope, root_path: str) -> str | None:
+    """Return the template of the route that was chosen, with the paths of what it is mounted in.
+
+    FastAPI keeps the route of an included router without the prefix it was included under; the full path is
+    in the context it leaves in the scope.
+    """
+    route = scope.get("route")
+    if route is None:
+        return None
+    context = (scope.get("fastapi") or {}).get("effective_route_context")
+    path = getattr(context, "path_format", None) or getattr(route, "path", None)
+    if path is None:
+        return None
+    mounted = scope.get("root_path", "")[len(root_path) :]
+    if mounted.endswith(path) and not hasattr(route, "methods"):
+        return f"{mounted}/*"  # a mount that answered by itself: files, or another application without routes
+    return f"{mounted}{path}"
+
+
+def _set_outcome(unit: Unit, error: BaseException | None) -> None:
+    if error is not None and not isinstance(error, CancelledError):
+        unit.failed, unit.error = True, type(error).__name__
+        unit.status = unit.status or 500
+    elif not unit.status:
+        unit.status, unit.outcome = DISCONNECTED, "disconnect"
+    if unit.status >= 500:
+        unit.failed = True
+
+
+def _group(scope: Scope) -> str | None:
+    path: str = scope["path"]
+    return next((f"{group}*" for group in GROUPS if path.startswith(group)), None)
