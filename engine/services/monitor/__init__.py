@@ -59,8 +59,9 @@ def measure(
 ) -> Iterator[Unit]:
     """Run the block as one unit, with its queries and operations; an exception makes it a failure.
 
-    The block may set `outcome`, `failed`, `error`, `detail` of the unit. `wait_us` is how long the unit had
-    to wait before it began; for tasks that is a series of its own.
+    What is no `Exception` (Streamlit's rerun and stop, a cancelled task) only ends it. The block may set
+    `outcome`, `failed`, `error`, `detail` of the unit. `wait_us` is how long the unit had to wait before it
+    began; for tasks that is a series of its own.
     """
     start()
     with trace.collect() as traced:
@@ -71,9 +72,12 @@ def measure(
             unit.user, unit.role = actor.name, actor.role.value
         try:
             yield unit
-        except BaseException as error:
+        except Exception as error:
             unit.failed = True
             unit.error = unit.error or type(error).__name__
+            raise
+        except BaseException:
+            unit.outcome = unit.outcome or "stopped"
             raise
         finally:
             unit.duration_us = (perf_counter_ns() - traced.started_ns) // 1000
