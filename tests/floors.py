@@ -60,6 +60,7 @@ BOOKKEEPING = (
 DOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     # The outside thing, and the modules that may import it.
     ("httpx", ("engine.lib.http",)),
+    ("httpcore", ("engine.lib.http",)),
     ("requests", ("engine.lib.http",)),
     ("urllib3", ("engine.lib.http",)),
     ("aiohttp", ("engine.lib.http",)),
