@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from engine.lib import trace
 from engine.lib.trace import (
+    BLOCKING_NS,
     MAX_RUNS,
     MAX_STATEMENTS,
     REPEATED,
@@ -126,7 +127,7 @@ def _keep(cursor: TimedCursor, unit: Trace, sql: str, duration_ns: int) -> None:
     cursor._runs, cursor._position = runs, n
     if n + 1 == REPEATED or duration_ns >= SLOW_NS:
         statement.caller = trace.calling_line()
-    if unit.loop_thread and get_ident() == unit.loop_thread:
+    if duration_ns >= BLOCKING_NS and get_ident() == unit.loop_thread:
         statement.n_on_loop += 1
     return None
 

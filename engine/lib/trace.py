@@ -20,6 +20,9 @@ REPEATED = 5
 SLOW_NS = 20_000_000
 """From this duration the calling line is kept (pghero's default for a slow query)."""
 
+BLOCKING_NS = 1_000_000
+"""From this duration a query on an event loop counts as blocking; a shorter one costs less than a thread."""
+
 
 class Statement:
     """The runs of one SQL text within a unit."""

@@ -22,11 +22,12 @@ from engine.web import errors, routes
 from engine.web.envelope import Envelope
 from engine.web.guard import Guard
 from engine.web.limits import BodyLimit, TrailingSlash
+from engine.web.middleware import RequestMonitor
 
 PREFIXES = ("/api", "/async-monitoring", "/auth", "/metrics")
 """What belongs to this interface; every other path of the pages' process is Streamlit's."""
 
-OUTER: tuple[Middleware, ...] = (Middleware(Envelope), Middleware(Guard))
+OUTER: tuple[Middleware, ...] = (Middleware(RequestMonitor), Middleware(Envelope), Middleware(Guard))
 """Stands before everything, Streamlit included, outermost first."""
 
 

@@ -50,8 +50,8 @@ class Envelope:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        correlation_id = _correlation_id(scope)
-        scope.setdefault("state", {})[log.CORRELATION] = correlation_id
+        state = scope.setdefault("state", {})
+        correlation_id = state.setdefault(log.CORRELATION, _correlation_id(scope))
         log.bind(**{log.CORRELATION: correlation_id})
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
@@ -76,12 +76,13 @@ async def _answer(app: ASGIApp, scope: Scope, receive: Receive, send: Send, corr
 
     try:
         await app(scope, receive, send_with_headers)
-    except Exception:
+    except Exception as error:
+        scope["state"]["error"] = type(error).__name__
         log.get(__name__).exception("request failed", path=scope["path"], method=scope["method"])
         if started:
             raise
-        error = OffloadError("Something went wrong on our side; the log knows more.", code="internal_error")
-        await errors.answer(error, scope)(scope, receive, send_with_headers)
+        answer = OffloadError("Something went wrong on our side; the log knows more.", code="internal_error")
+        await errors.answer(answer, scope)(scope, receive, send_with_headers)
 
 
 def _add_headers(headers: MutableHeaders, scope: Scope, correlation_id: str) -> None:

@@ -3,6 +3,9 @@
     app.add_middleware(RequestMonitor, service="shop")          # Starlette, FastAPI
     app = RequestMonitor(app, service="shop")                   # any other ASGI application
 
+Stands outermost. What runs inside may put into `scope["state"]`: `actor` (who is signed in), and `error` (the
+class of an exception that it answers by itself); it finds `correlation_id` there.
+
 It needs nothing else of the product: with `OFFLOAD_DATA_DIR` set, another application records into the same
 `metrics.db` under its own service name. It never waits for a database and never holds back a body.
 """
@@ -95,6 +98,8 @@ class _Exchange:
         self.unit = Unit(service, HTTP, "", self.trace)
         self.unit.correlation_id = _correlation_id(scope)
         scope[_MARK] = self.unit
+        state = scope.setdefault("state", {})
+        state[log.CORRELATION] = self.unit.correlation_id
 
     async def send(self, message: Message) -> None:
         """Pass an answer on: look at its start, count its bytes, hold nothing back."""
@@ -125,8 +130,9 @@ class _Exchange:
         unit.name = _template(scope, self._root_path) or resolve(scope) or UNMATCHED
         unit.path = scope["path"]
         _set_outcome(unit, error)
-        state = scope.get("state")
-        actor = state.get("actor") if isinstance(state, dict) else None
+        state = scope["state"]
+        unit.error = unit.error or state.get("error", "")
+        actor = state.get("actor")
         if actor is not None:
             unit.user, unit.role = actor.name, str(actor.role)
         unit.own_ns = self.own_ns + perf_counter_ns() - left_ns

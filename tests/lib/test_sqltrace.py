@@ -90,11 +90,15 @@ def test_the_line_that_repeats_a_statement_is_named(connection):
     assert function == "test_the_line_that_repeats_a_statement_is_named"
 
 
-def test_queries_on_the_event_loop_thread_are_told_apart(connection):
+def test_long_queries_on_the_event_loop_thread_are_told_apart(connection, monkeypatch):
+    with sqltrace.collect(loop_thread=threading.get_ident()) as short:
+        connection.execute("select 1")
+    monkeypatch.setattr(sqltrace, "BLOCKING_NS", 0)
     with sqltrace.collect(loop_thread=threading.get_ident()) as unit:
         connection.execute("select 1")
     with sqltrace.collect(loop_thread=threading.get_ident() + 1) as elsewhere:
         connection.execute("select 1")
+    assert short.statements["select 1"].n_on_loop == 0
     assert unit.statements["select 1"].n_on_loop == 1
     assert elsewhere.statements["select 1"].n_on_loop == 0
 

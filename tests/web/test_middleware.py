@@ -8,6 +8,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from engine import log
+from engine.lib import sqltrace
 from engine.records import db
 from engine.services import monitor
 from engine.web.middleware import RequestMonitor
@@ -179,7 +180,8 @@ def test_a_web_socket_passes_untouched(client):
     assert recorded() == []
 
 
-def test_a_query_on_the_event_loop_is_told_from_one_in_a_thread(client):
+def test_a_query_on_the_event_loop_is_told_from_one_in_a_thread(client, monkeypatch):
+    monkeypatch.setattr(sqltrace, "BLOCKING_NS", 0)
     client.get("/blocking")
     client.get("/api/things/5")
     heavy = {e["name"]: e["heavy"] for e in recorded()}
@@ -222,3 +224,13 @@ def test_work_after_the_last_byte_is_not_waited_for(data_dir, monkeypatch):
 
     asyncio.run(_drive(RequestMonitor(app), "/x"))
     assert recorded()[0]["duration_us"] == 2_000  # trace start -> entry -> last byte: two ticks of 1 ms
+
+
+def test_the_interface_records_its_requests_once(data_dir):
+    from engine.web.app import api
+
+    with TestClient(api) as client:
+        answer = client.get("/api/tasks", headers={"X-Request-ID": "order-12345678"})
+    assert answer.headers["x-correlation-id"] == answer.headers["x-request-id"] == "order-12345678"
+    (event,) = recorded()
+    assert (event["name"], event["outcome"]) == ("_unmatched", "4xx")  # the guard refused before any route
