@@ -171,7 +171,21 @@ def field_messages(error: ValidationError) -> dict[str, str]:
 
 
 def canonical(model: BaseModel) -> str:
-    """Return the payload as JSON that is equal for equal payloads."""
-    return json.dumps(
-        model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    )
+    """Return the payload as JSON that is equal for equal payloads.
+
+    Raises InvalidInput for NaN and for half a surrogate pair, which JSON and UTF-8 have no form for.
+    """
+    try:
+        text = json.dumps(
+            model.model_dump(mode="json"),
+            sort_keys=True,
+            separators=(",", ":"),
+            ensure_ascii=False,
+            allow_nan=False,
+        )
+        text.encode()
+    except ValueError as error:
+        raise InvalidInput(
+            "The payload is not valid.", fields={"payload": f"no JSON text: {error}"}
+        ) from error
+    return text

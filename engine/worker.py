@@ -9,7 +9,7 @@ from huey.consumer import Consumer
 from huey.consumer_options import config_defaults
 
 from engine import log, registry, settings, tasks
-from engine.errors import TaskCancelled
+from engine.errors import InvalidInput, TaskCancelled
 from engine.lib import child, processes
 from engine.queue import OffloadHuey, Running
 from engine.queue.pulse import Duty, Pulse
@@ -58,6 +58,10 @@ class Worker(Consumer):  # type: ignore[misc]
 def with_our_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     """Replace each option that equals Huey's own default by ours; what ops chose otherwise stays."""
     stock = dict(config_defaults)
+    if options.get("worker_type", "thread") != "thread":
+        raise InvalidInput(
+            "Offload runs tasks in threads, and heavy work in child processes; leave out --worker-type."
+        )
     ours = {
         **_DEFAULTS,
         "workers": settings.get().workers,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from engine import clock, registry, settings
 from engine.errors import LeaseLost
+from engine.lib.storable import storable
 from engine.lifecycle import moves
 from engine.records import attempts, db, tasks, workers
 from engine.records.db import Reader, Row, Transaction
@@ -57,7 +58,7 @@ def claim(worker_id: str, types: Sequence[TaskType]) -> Task | None:
 def progress(task: Task, percent: int, note: str) -> None:
     """Record progress of a running task; raise LeaseLost when another worker has it."""
     with db.main().write() as tx:
-        if not tasks.write_progress(tx, task, max(0, min(99, percent)), note[:200]):
+        if not tasks.write_progress(tx, task, max(0, min(99, percent)), storable(note[:200])):
             raise LeaseLost
 
 
@@ -71,7 +72,7 @@ def mark_sent(task: Task) -> None:
 def keep_log(task: Task, log: str) -> None:
     """Store the log lines of a running attempt, so that people can read along."""
     with db.main().write() as tx:
-        attempts.write_log(tx, task, log)
+        attempts.write_log(tx, task, storable(log))
 
 
 def settle(task: Task, ending: Ending) -> TaskState:
@@ -130,8 +131,8 @@ def _settle(tx: Transaction, task: Task, ending: Ending) -> TaskState:
         now_ms=now_ms,
         duration_ms=ending.duration_ms,
         error=_short(ending.error),
-        traceback=ending.traceback,
-        log=ending.log,
+        traceback=storable(ending.traceback) if ending.traceback else None,
+        log=storable(ending.log),
         cpu_ms=ending.cpu_ms,
         peak_memory_bytes=ending.peak_memory_bytes,
     )
@@ -244,4 +245,4 @@ def _open_types(reader: Reader, types: Sequence[TaskType]) -> list[str]:
 
 
 def _short(error: tuple[str, str] | None) -> tuple[str, str] | None:
-    return (error[0], error[1][:_MESSAGE_CHARS]) if error else None
+    return (error[0], storable(error[1][:_MESSAGE_CHARS])) if error else None

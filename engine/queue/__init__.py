@@ -8,8 +8,9 @@ relies on them.
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from huey.api import Huey
@@ -33,6 +34,9 @@ __all__ = ["OffloadHuey", "Running"]
 Observer = Callable[[Task, Ending, TaskState], None]
 
 _SETTLE_AGAIN_S = 0.5
+_BROKEN = Ending(
+    Outcome.FAILED, error=("worker_broke", "The worker failed to run the task or to write what came of it.")
+)
 
 logger = log.get(__name__)
 
@@ -57,7 +61,7 @@ class OffloadHuey(Huey):  # type: ignore[misc]
         self._make_consumer = make_consumer
         self._types: Sequence[registry.TaskType] = ()
         self._classes: dict[str, type[HueyTask]] = {}
-        self._thread = threading.local()
+        self._held: deque[HueyTask] = deque()
 
     def adopt(self, types: Sequence[registry.TaskType]) -> None:
         """Make task types known to Huey under their own names; only these are claimed."""
@@ -79,15 +83,15 @@ class OffloadHuey(Huey):  # type: ignore[misc]
         raise NotImplementedError("tasks are submitted through engine.lifecycle")
 
     def dequeue(self) -> HueyTask | None:
-        """Return the task claimed while the last one was settled, or claim one.
+        """Return a task claimed while another was settled, or claim one.
 
-        After an empty look, look without the write lock until something waits.
+        What was claimed is for whichever thread comes first: the one that settled may be at its end.
         """
-        held: HueyTask | None = getattr(self._thread, "held", None)
-        if held is not None:
-            self._thread.held = None
-            return held
-        if not self._something_waits():
+        if self.stopping.is_set():
+            return None
+        with suppress(IndexError):
+            return self._held.popleft()
+        if not lifecycle.wait_is_over(self._types):  # without the write lock, so idling costs nobody else
             return None
         claimed = lifecycle.claim(self.worker_id, self._types)
         return self._take(claimed) if claimed else None
@@ -134,7 +138,7 @@ class OffloadHuey(Huey):  # type: ignore[misc]
         running = Running(claimed, registry.get(claimed.type).timeout_s)
         task = self._classes[claimed.type](id=claimed.id)
         task.running = running
-        task.ending = Ending(Outcome.FAILED, error=("worker_broke", "The worker failed to run the task."))
+        task.ending = _BROKEN
         self.in_flight[running.id] = running
         return task
 
@@ -151,9 +155,15 @@ class OffloadHuey(Huey):  # type: ignore[misc]
             except LockedOrFull as error:
                 logger.error("outcome not recorded yet", task=running.id, error=str(error))
                 time.sleep(_SETTLE_AGAIN_S)
+            except Exception as error:  # noqa: BLE001 - or the task would look running for ever; it is logged
+                logger.error("outcome cannot be recorded", task=running.id, error=repr(error))
+                if ending is _BROKEN:
+                    self._forget(running)  # its lease runs out now
+                    return
+                ending = _BROKEN
         self._forget(running)
         if claimed:
-            self._thread.held = self._take(claimed)
+            self._held.append(self._take(claimed))
         self._tell(running.task, ending, state)
 
     def _settle_once(self, task: Task, ending: Ending) -> tuple[TaskState, Task | None]:

@@ -14,6 +14,7 @@ from engine.errors import (
     TaskCancelled,
     TransientFailure,
 )
+from engine.lib.storable import storable
 from engine.lifecycle import Ending
 from engine.queue.running import Running
 from engine.services import results
@@ -24,7 +25,7 @@ _TRACEBACK_CHARS = 16_000
 
 def succeeded(running: Running, value: Mapping[str, Any] | None) -> Ending:
     """Describe a normal return; a large result is stored as a file and named in the row."""
-    result = None if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    result = None if value is None else _as_json(value)
     if result and len(result.encode()) > settings.get().result_bytes:
         result = json.dumps(results.keep(running.task, result))
     return _ending(running, Outcome.SUCCEEDED, result=result)
@@ -38,7 +39,7 @@ def failed(running: Running, error: BaseException) -> Ending:
         return _ending(
             running, Outcome.DEFERRED, error=(error.code, error.message), delay_s=max(0.0, error.delay_s)
         )
-    outcome = Outcome.TIMED_OUT if _code(error) == "timeout" else Outcome.FAILED
+    outcome = Outcome.TIMED_OUT if _code(error) == "timed_out" else Outcome.FAILED
     return _ending(
         running,
         outcome,
@@ -47,6 +48,15 @@ def failed(running: Running, error: BaseException) -> Ending:
         delay_s=(error.retry_after_s or 0.0) if isinstance(error, TransientFailure) else 0.0,
         traceback="".join(traceback.format_exception(error))[-_TRACEBACK_CHARS:],
     )
+
+
+def _as_json(value: Mapping[str, Any]) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    except (TypeError, ValueError) as error:
+        message = f"The result cannot be written as JSON: {error}"
+        raise PermanentFailure(message, code="result_not_json") from error
+    return storable(text)
 
 
 def _ending(running: Running, outcome: Outcome, **details: Any) -> Ending:

@@ -15,8 +15,9 @@ Duty = Callable[[], object]
 
 _WATCH_S = 0.05
 """How often the cancel flags of running tasks are read: the larger part of the time a cancel takes."""
-_IDLE_S = 0.5
 _CLOCK_JUMP_S = 2.0
+_LAST_BEAT_S = 5.0
+_AGAIN_S = 1.0
 
 logger = log.get(__name__)
 
@@ -53,12 +54,15 @@ class Pulse:
                     "started_at_ms": now_ms,
                 },
             )
+            tasks.pull_in_after_clock_change(tx, now_ms, self._lease_until_ms())
         self._huey.on_beat = self.beat
         self._thread.start()
 
     def stop(self) -> None:
         """Write that the worker has stopped in order."""
         self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_LAST_BEAT_S)  # a beat after the next line would bring the worker back to life
         with db.main().write() as tx:
             workers.stop(tx, self._huey.worker_id, clock.now_ms(), "shut down")
 
@@ -77,7 +81,7 @@ class Pulse:
 
     def _watch(self) -> None:
         next_heartbeat = clock.elapsed()
-        while not self._stop.wait(_WATCH_S if self._huey.in_flight else _IDLE_S):
+        while not self._stop.wait(_WATCH_S):  # also when idle: a task may be cancelled as soon as it began
             try:
                 self._pass_on_cancels()
                 if clock.elapsed() >= next_heartbeat:
@@ -85,6 +89,7 @@ class Pulse:
                     self._heartbeat()
             except LockedOrFull as error:
                 logger.error("heartbeat not written", error=str(error))
+                next_heartbeat = clock.elapsed() + _AGAIN_S
             except Exception as error:  # noqa: BLE001 - without this thread all leases would run out; it is logged
                 logger.error("pulse failed", error=repr(error))
 
@@ -99,13 +104,17 @@ class Pulse:
                 running.stop(Outcome.CANCELLED)
             elif token != running.task.token and self._huey.in_flight.get(running.id) is running:
                 running.stop(Outcome.DIED)
+        for running in in_flight:
+            running.show_progress()
 
     def _heartbeat(self) -> None:
         now_ms = clock.now_ms()
         usage = asdict(self._meter.read())
         with db.main().write() as tx:
-            tasks.renew(tx, self._huey.worker_id, now_ms + int(settings.get().lease_s * 1000))
+            tasks.renew(tx, self._huey.worker_id, list(self._huey.in_flight), self._lease_until_ms())
             workers.beat(tx, self._huey.worker_id, now_ms, usage)
+        if clock.elapsed() - self._wrote_at > settings.get().lease_s / 2:
+            self._trust_leases_later()  # perhaps nobody could write: let the others renew theirs first
         self._wrote_at = clock.elapsed()
         for running in list(self._huey.in_flight.values()):
             if running.has_new_lines:
@@ -116,24 +125,33 @@ class Pulse:
         lease_s = settings.get().lease_s
         could_write = clock.elapsed() - self._wrote_at < lease_s / 2
         trusted = could_write and clock.elapsed() >= self._leases_trusted_from
-        lifecycle.rescue(_process_is_gone, trust_leases=trusted)
+        lifecycle.rescue(self._is_gone, trust_leases=trusted)
+
+    def _is_gone(self, row: Row) -> bool:
+        """Whether a worker's process is known to be dead, or is this one before it began anew (SIGHUP)."""
+        if row["host_key"] != processes.host_key():
+            return False
+        if row["pid"] == processes.pid():
+            return bool(row["id"] != self._huey.worker_id)
+        return not processes.is_alive(row["pid"], row["start_ticks"])
 
     def _notice_clock_jump(self) -> None:
         """After a jump of the wall clock leases look too old or too long: wait until all are renewed."""
         drift = self._drift()
         if abs(drift - self._wall_minus_elapsed) > _CLOCK_JUMP_S:
             logger.warning("the clock jumped", seconds=round(drift - self._wall_minus_elapsed, 1))
-            self._leases_trusted_from = clock.elapsed() + settings.get().lease_s
+            self._trust_leases_later()
             with db.main().write() as tx:
-                now_ms = clock.now_ms()
-                tasks.pull_in_after_clock_change(tx, now_ms, now_ms + int(settings.get().lease_s * 1000))
+                tasks.pull_in_after_clock_change(tx, clock.now_ms(), self._lease_until_ms())
         self._wall_minus_elapsed = drift
+
+    def _trust_leases_later(self) -> None:
+        self._leases_trusted_from = clock.elapsed() + settings.get().lease_s
+
+    @staticmethod
+    def _lease_until_ms() -> int:
+        return clock.now_ms() + int(settings.get().lease_s * 1000)
 
     @staticmethod
     def _drift() -> float:
         return clock.now_ms() / 1000 - clock.elapsed()
-
-
-def _process_is_gone(row: Row) -> bool:
-    same_machine = row["host_key"] == processes.host_key()
-    return same_machine and not processes.is_alive(row["pid"], row["start_ticks"])

@@ -3,8 +3,9 @@
 import threading
 from collections import deque
 
-from engine import clock, lifecycle
+from engine import clock, lifecycle, log
 from engine.errors import LeaseLost, TaskCancelled, TransientFailure
+from engine.records.db import LockedOrFull
 from engine.records.tasks import Task
 from engine.words import Outcome
 
@@ -12,6 +13,8 @@ _LOG_LINES = 200
 _LINE_CHARS = 1_000
 _PROGRESS_EVERY_S = 0.1
 """Each progress write costs a disk flush; ten a second are enough for any screen."""
+
+logger = log.get(__name__)
 
 
 class Running:
@@ -27,6 +30,7 @@ class Running:
         self._began = clock.elapsed()
         self._deadline = self._began + timeout_s
         self._stop = threading.Event()
+        self._told: tuple[int, str] = (-1, "")
         self._shown: tuple[int, str] = (-1, "")
         self._shown_at = float("-inf")
 
@@ -74,15 +78,23 @@ class Running:
 
     def progress(self, percent: int, note: str = "") -> None:
         self.check()
-        now, shown = clock.elapsed(), (int(percent), note)
-        if shown[0] < self._shown[0] or shown == self._shown or now - self._shown_at < _PROGRESS_EVERY_S:
+        if percent >= self._told[0]:
+            self._told = int(percent), note
+        self.show_progress()
+        self.check()
+
+    def show_progress(self) -> None:
+        """Write the last progress told, unless one was written just now: then the pulse calls again soon."""
+        now, told = clock.elapsed(), self._told
+        if told == self._shown or now - self._shown_at < _PROGRESS_EVERY_S:
             return
-        self._shown, self._shown_at = shown, now
+        self._shown, self._shown_at = told, now
         try:
-            lifecycle.progress(self.task, *shown)
+            lifecycle.progress(self.task, *told)
         except LeaseLost:
             self.stop(Outcome.DIED)
-            raise TaskCancelled from None
+        except LockedOrFull as error:  # the work goes on; whether it can be recorded is seen at its end
+            logger.warning("progress not written", task=self.id, error=str(error))
 
     def log(self, text: str) -> None:
         stamp = clock.now().strftime("%H:%M:%S.%f")[:-3]
@@ -93,7 +105,7 @@ class Running:
         if self.cancelled:
             raise TaskCancelled
         if self.remaining_s <= 0:
-            raise TransientFailure("The task ran longer than its type allows.", code="timeout")
+            raise TransientFailure("The task ran longer than its type allows.", code="timed_out")
 
     def mark_sent(self) -> None:
         lifecycle.mark_sent(self.task)

@@ -289,12 +289,15 @@ def mark_sent(tx: Transaction, task: Task, now_ms: int) -> bool:
     )
 
 
-def renew(tx: Transaction, worker_id: str, lease_until_ms: int) -> int:
-    """Extend the leases of a worker's running tasks; return how many."""
+def renew(tx: Transaction, worker_id: str, task_ids: Sequence[str], lease_until_ms: int) -> int:
+    """Extend the leases of the tasks a worker still works on; return how many."""
+    names, ids = listed("id", task_ids)
     return tx.run(
-        "update tasks set lease_until_ms = :lease where state = 'running' and worker_id = :worker",
+        f"""update tasks set lease_until_ms = :lease
+            where state = 'running' and worker_id = :worker and id in ({names})""",
         lease=lease_until_ms,
         worker=worker_id,
+        **ids,
     )
 
 
