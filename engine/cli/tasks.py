@@ -73,7 +73,13 @@ def submit(
 
 @command.command("list")
 @click.option("--type", "type_name", help="Only this task type.")
-@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in TaskState]), help="Only this state.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in TaskState]),
+    help="Only this state.",
+)
 @click.option("--owner", help="Only tasks of this person.")
 @click.option("--limit", type=click.IntRange(1, reads.MAX_PAGE), default=50, show_default=True)
 @click.option("--cursor", help="Go on where a list ended (`next`).")

@@ -63,7 +63,12 @@ def programs(host: str, port: int, api_port: int, *, n_threads: int | None, relo
         OFFLOAD_DATA_DIR=str(settings.get().data_dir), PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1", **chosen
     )
     here = ports.reach(host)
+    pages = ["streamlit", "run", "streamlit_app.py", f"--server.address={host}", f"--server.port={port}"]
     watch = ["--server.fileWatcherType=auto", "--server.runOnSave=true"] if reload else []
+    api = ["uvicorn", "engine.web.app:api", f"--host={host}", f"--port={api_port}"]
+    quiet = ["--no-access-log", "--log-level=warning", "--timeout-graceful-shutdown=3"]
+    worker = ["huey.bin.huey_consumer", "engine.worker.huey"]
+    worker_grace_s = settings.get().shutdown_s + _WORKER_MARGIN_S
 
     def program(name: str, arguments: list[str], answers: Callable[[int], bool], grace_s: float) -> Program:
         return Program(name, [sys.executable, "-P", "-m", *arguments], environment, ROOT, answers, grace_s)
@@ -71,29 +76,12 @@ def programs(host: str, port: int, api_port: int, *, n_threads: int | None, relo
     return [
         program(
             "pages",
-            [
-                "streamlit",
-                "run",
-                "streamlit_app.py",
-                f"--server.address={host}",
-                f"--server.port={port}",
-                *watch,
-            ],
+            [*pages, *watch],
             lambda _: answers_http(here, port, "/_stcore/health", HEALTH),
             _WEB_GRACE_S,
         ),
-        program(
-            "api",
-            ["uvicorn", "engine.web.app:api", f"--host={host}", f"--port={api_port}", "--no-access-log"],
-            lambda _: answers_http(here, api_port, HEALTH),
-            _WEB_GRACE_S,
-        ),
-        program(
-            "worker",
-            ["huey.bin.huey_consumer", "engine.worker.huey"],
-            worker_answers,
-            settings.get().shutdown_s + _WORKER_MARGIN_S,
-        ),
+        program("api", [*api, *quiet], lambda _: answers_http(here, api_port, HEALTH), _WEB_GRACE_S),
+        program("worker", worker, worker_answers, worker_grace_s),
     ]
 
 
@@ -127,7 +115,8 @@ def announce(host: str, port: int, api_port: int) -> None:
 
 def show_line(write: Callable[[str], None], name: str, line: str, *, readable: bool) -> None:
     """Print one line of a process behind its name; JSON is laid out for a person at a terminal."""
-    write(f"{name:<6} | {lay_out(line) if readable else line}")
+    if line.strip():
+        write(f"{name:<6} | {lay_out(line) if readable else line}")
 
 
 def lay_out(line: str) -> str:

@@ -6,6 +6,7 @@ document), and a machine without any font crashes the process. Standard library 
 file before anything else works.
 """
 
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ PACKAGES = ("libpangoft2-1.0-0", "libharfbuzz-subset0", "fonts-dejavu-core")
 """The Debian and Ubuntu packages that are enough; cairo and gdk-pixbuf are not needed."""
 
 _RENDER = "from weasyprint import HTML; HTML(string='<p>Offload').write_pdf()"
-_PANGO = ("cannot load library", "gobject", "pango", "fontconfig")
+_CANNOT_LOAD = re.compile(r"cannot load library '([^']+)'")
 _TIMEOUT_S = 60
 
 
@@ -54,9 +55,9 @@ def judge(returncode: int, output: str) -> NativeState:
         return NativeState(
             "error", f"The PDF renderer crashed (signal {-returncode}): no font, probably", PACKAGES
         )
+    if missing := _CANNOT_LOAD.search(output):
+        return NativeState("error", f"The PDF renderer lacks native libraries ({missing[1]})", PACKAGES)
     last = output.strip().splitlines()[-1] if output.strip() else f"exit status {returncode}"
-    if any(word in output for word in _PANGO):
-        return NativeState("error", f"The PDF renderer lacks native libraries ({last})", PACKAGES)
     return NativeState("error", f"The PDF renderer does not work: {last}")
 
 

@@ -184,6 +184,8 @@ def set_up(data_dir: Path) -> None:
     """Make the data folder, its databases and their tables; safe when several processes start at once."""
     os.umask(0o077)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(PermissionError):  # a folder of another user: doctor reports it
+        data_dir.chmod(0o700)
     with (data_dir / ".setup.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for folder in ("artifacts", "uploads"):

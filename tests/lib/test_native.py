@@ -27,6 +27,10 @@ def test_each_end_of_a_trial_render_has_its_cause(returncode, output, level, pac
     assert (state.level, state.packages) == (level, packages)
 
 
+def test_the_missing_library_is_named():
+    assert native.judge(1, NO_PANGO).message == "The PDF renderer lacks native libraries (libpango-1.0-0)"
+
+
 def test_a_crash_is_put_down_to_missing_fonts():
     assert "no font" in native.judge(-11, "").message
 

@@ -19,6 +19,12 @@ def test_write_rolls_everything_back_when_the_block_raises(data_dir):
     assert db.main().value("select count(*) from queue_pauses") == 0
 
 
+def test_a_folder_that_came_with_the_clone_is_closed_to_others(data_dir):
+    data_dir.mkdir(mode=0o755)
+    db.main().read("select 1")
+    assert (data_dir.stat().st_mode & 0o777) == 0o700
+
+
 def test_files_are_private_and_durable(data_dir):
     db.main().read("select 1")
     assert (data_dir.stat().st_mode & 0o777) == 0o700
