@@ -7,6 +7,7 @@ OffloadError
 ├── Forbidden           403: signed in, not allowed
 ├── NotFound            404: no such thing, or not yours
 ├── Conflict            409: not possible in the present state
+├── Gone                410: it existed and its time is over
 ├── RateLimited         429: later; `retry_at_ms` says when
 ├── Unavailable         503: the installation cannot do it now; the message says what to do
 ├── LeaseLost           another worker owns the task now; write nothing
@@ -78,6 +79,12 @@ class Conflict(OffloadError):
     """This is not possible in the present state."""
 
     code = "conflict"
+
+
+class Gone(OffloadError):
+    """Its time is over; it has been removed."""
+
+    code = "expired"
 
 
 class RateLimited(OffloadError):

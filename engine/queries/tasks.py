@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import clock
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, NotFound
 from engine.records import db
 from engine.records.tasks import Task
 from engine.words import Actor, Role, TaskState
@@ -37,6 +37,14 @@ def visible(actor: Actor, task_id: str) -> Task | None:
     """Return a task the actor may see, or None."""
     row = db.main().one("select * from tasks where id = :id", id=task_id)
     return Task.from_row(row) if row and actor.may_see(row["owner"]) else None
+
+
+def required(actor: Actor, task_id: str) -> Task:
+    """Return a task the actor may see; raise NotFound for others."""
+    task = visible(actor, task_id)
+    if task is None:
+        raise NotFound("There is no such task, or it is not yours.")
+    return task
 
 
 def several(actor: Actor, task_ids: Sequence[str]) -> dict[str, Task]:

@@ -21,6 +21,7 @@ STATUS: tuple[tuple[type[errors.OffloadError], int], ...] = (
     (errors.Forbidden, 403),
     (errors.NotFound, 404),
     (errors.Conflict, 409),
+    (errors.Gone, 410),
     (errors.RateLimited, 429),
     (errors.Unavailable, 503),
     (errors.OffloadError, 500),

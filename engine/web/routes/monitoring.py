@@ -1,23 +1,31 @@
 """Watch and stop tasks: status, bulk status, cancel; and the state of the installation."""
 
+import json
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse
+from sse_starlette import EventSourceResponse
+from starlette.responses import JSONResponse, Response
 
 from engine import __version__, clock, lifecycle
-from engine.errors import Conflict, NotFound
+from engine.errors import Conflict
 from engine.queries import tasks as reads
 from engine.queries import workers
 from engine.records import db
 from engine.records.tasks import Task
 from engine.web import actors
+from engine.web.guard import Credential
+from engine.web.stream import Listener, watching
 from engine.words import Actor, Role
 
 router = APIRouter(prefix="/async-monitoring", tags=["monitoring"])
 
 BULK_IDS = 100
+HEARTBEAT_S = 15
+SEND_S = 30
+"""A listener that takes nothing for this long is dropped."""
 OPERATORS = Depends(actors.at_least(Role.OPS))
 
 SignedIn = Annotated[Actor, Depends(actors.signed_in)]
@@ -36,7 +44,7 @@ class BulkStatus(BaseModel):
 @router.get("/tasks/{task_id}/status/", summary="One task")
 def status(task_id: str, actor: SignedIn) -> JSONResponse:
     """Return the task; 404 if there is none or it is not yours."""
-    return JSONResponse(visible(actor, task_id).document())
+    return JSONResponse(reads.required(actor, task_id).document())
 
 
 @router.post("/tasks/bulk-status/", summary="Up to 100 tasks")
@@ -55,6 +63,19 @@ def cancel(task_id: str, actor: SignedIn) -> JSONResponse:
     if done.outcome == "ended":
         raise Conflict(f"The task has ended: it is {done.task.state}.", code="already_ended")
     return JSONResponse(done.task.document(), 202 if done.outcome == "requested" else 200)
+
+
+@router.get("/tasks/{task_id}/stream/", summary="Changes of a task as they happen")
+def stream(task_id: str, request: Request, actor: SignedIn) -> Response:
+    """Send the task as a Server-Sent Event named `task`, now and whenever it changes, until it has ended.
+
+    A client that reconnects to a task whose end it has seen gets 204, which tells it to stop.
+    """
+    task = reads.required(actor, task_id)
+    if task.state.ended and request.headers.get("last-event-id") == _event_id(task):
+        return Response(status_code=204)
+    credential = request.state.credential
+    return EventSourceResponse(_events(task_id, actor, credential), ping=HEARTBEAT_S, send_timeout=SEND_S)
 
 
 @router.get("/admin/monitoring/", summary="Queue and workers", dependencies=[OPERATORS])
@@ -77,12 +98,29 @@ def health(actor: Annotated[Actor | None, Depends(actors.anybody)]) -> JSONRespo
     return JSONResponse(document, 200 if document["status"] == "ok" else 503, {"Cache-Control": "no-store"})
 
 
-def visible(actor: Actor, task_id: str) -> Task:
-    """Return a task the actor may see; raise NotFound for others."""
-    task = reads.visible(actor, task_id)
-    if task is None:
-        raise NotFound("There is no such task, or it is not yours.")
-    return task
+async def _events(task_id: str, actor: Actor, credential: Credential) -> AsyncIterator[dict[str, str]]:
+    with watching(task_id) as listener:
+        task = reads.visible(actor, task_id)
+        if task is not None:
+            listener.seen(task)
+        while task is not None:
+            yield {"event": "task", "id": _event_id(task), "data": json.dumps(task.document())}
+            if task.state.ended:
+                return
+            task = await _next(listener, actor, credential)
+
+
+async def _next(listener: Listener, actor: Actor, credential: Credential) -> Task | None:
+    """Wait for a change; None once the session or token has ended or its role is another."""
+    while credential.actor() == actor:
+        task = await listener.next(HEARTBEAT_S)
+        if task is not None:
+            return task if credential.actor() == actor else None
+    return None
+
+
+def _event_id(task: Task) -> str:
+    return f"{task.attempt}-{task.progress}-{task.state}"
 
 
 def _installation() -> dict[str, Any]:

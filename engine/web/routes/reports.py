@@ -1,0 +1,63 @@
+"""Order reports and fetch the PDFs."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+from starlette.responses import FileResponse, JSONResponse
+
+from engine import clock, settings
+from engine.errors import Conflict, Gone, NotFound
+from engine.queries import files
+from engine.queries import tasks as reads
+from engine.records.artifacts import Artifact
+from engine.web import actors
+from engine.web.submission import Options, submit
+from engine.words import Actor, TaskState
+
+router = APIRouter(prefix="/api/reports", tags=["reports"])
+
+TYPE = "report"
+_GONE = "The file has been removed, its time is over. Order the report again."
+
+SignedIn = Annotated[Actor, Depends(actors.signed_in)]
+
+
+class NewReport(Options):
+    """A report to be rendered."""
+
+    report: str = Field(max_length=64, description="Which report, for example `performance_summary`.")
+    params: dict[str, Any] = Field(default_factory=dict, description="The fields of the report's form.")
+
+
+@router.post("", status_code=202, summary="Order a report")
+def create(body: NewReport, actor: SignedIn) -> JSONResponse:
+    """Answer 202 with the task as soon as it is stored; `links.pdf` is where the file will be."""
+    payload = {"report": body.report, "params": body.params}
+    return submit(actor, TYPE, payload, body, type_field="report")
+
+
+@router.get("/{task_id}/pdf", summary="Download a report", response_class=FileResponse)
+def pdf(task_id: str, actor: SignedIn) -> FileResponse:
+    """Stream the file to its owner or to ops; 409 `not_ready` before success, 410 after its time."""
+    task = reads.required(actor, task_id)
+    if task.type != TYPE:
+        raise NotFound("This task makes no PDF.")
+    if task.state is not TaskState.SUCCEEDED:
+        raise Conflict(f"The report is {task.state}; there is no file.", code="not_ready")
+    artifact = files.artifact_of(task_id, "pdf")
+    if artifact is None or artifact.expires_at_ms <= clock.now_ms():
+        raise Gone(_GONE)
+    return _file(artifact)
+
+
+def _file(artifact: Artifact) -> FileResponse:
+    path = settings.get().data_dir / "artifacts" / f"{artifact.id}.{artifact.kind}"
+    if not path.is_file():
+        raise Gone(_GONE)
+    return FileResponse(
+        path,
+        media_type=artifact.content_type,
+        filename=artifact.filename,
+        headers={"Cache-Control": "private, no-store", "Content-Security-Policy": "default-src 'none'"},
+    )
