@@ -95,6 +95,11 @@ def insert_many(tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
     tx.run_many(_INSERT, rows)
 
 
+def insert_builtin(tx: Transaction, row: Mapping[str, Any]) -> bool:
+    """Add a schedule of the installation; return False when it is there already."""
+    return tx.run(f"{_INSERT} on conflict do nothing", **row) == 1
+
+
 def update(tx: Transaction, schedule_id: str, values: Mapping[str, Any]) -> bool:
     """Change columns of a schedule; return False when it was removed meanwhile."""
     if unknown := set(values) - CHANGEABLE:
@@ -178,6 +183,17 @@ def waiting(reader: Reader, limit: int) -> list[Row]:
             group by o.schedule_id limit :limit""",
         limit=limit,
     )
+
+
+def still_waits(reader: Reader, schedule_id: str, due_at_ms: int) -> bool:
+    """Whether an occurrence still waits for the one before to end."""
+    row = reader.one(
+        """select 1 from occurrences
+           where schedule_id = :id and due_at_ms = :due and decision = 'waiting'""",
+        id=schedule_id,
+        due=due_at_ms,
+    )
+    return row is not None
 
 
 def n_waiting(reader: Reader, schedule_id: str) -> int:
