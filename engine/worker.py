@@ -13,10 +13,10 @@ from engine.errors import InvalidInput, TaskCancelled
 from engine.lib import child, processes
 from engine.queue import OffloadHuey, Running
 from engine.queue.pulse import Duty, Pulse
-from engine.services import monitor
+from engine.services import monitor, schedules
 from engine.words import Outcome
 
-DUTIES: Mapping[str, Duty] = {"monitor": monitor.beat}
+DUTIES: Mapping[str, Duty] = {"schedules": schedules.enqueue_due, "monitor": monitor.beat}
 """What the beat of a worker does every second beside rescuing; each decides itself whether it is its turn."""
 
 _DEFAULTS: Mapping[str, Any] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine import clock, lifecycle, log, settings
 from engine.errors import Forbidden
 from engine.queries import retention as reads
-from engine.records import artifacts, audit, db, retention, sessions, uploads, users
+from engine.records import artifacts, audit, db, retention, schedules, sessions, uploads, users
 from engine.records.db import Transaction
 from engine.records.tasks import Task
 from engine.words import SYSTEM, Actor, Role
@@ -80,6 +80,10 @@ def _row_kinds() -> dict[str, tuple[int, Callable[[Transaction], int]]]:
     audit_ms = now_ms - int(s.audit_keep_d * _DAY_MS)
     return {
         "tasks": (tasks_ms, lambda tx: len(retention.remove_tasks(tx, tasks_ms))),
+        "occurrences": (
+            tasks_ms,
+            lambda tx: schedules.remove_occurrences_before(tx, tasks_ms, limit=retention.BATCH),
+        ),
         "workers": (workers_ms, lambda tx: retention.remove_workers(tx, workers_ms)),
         "sessions": (now_ms, lambda tx: sessions.remove_expired(tx, limit=retention.BATCH)),
         "signin_links": (now_ms, lambda tx: users.remove_expired_links(tx, limit=retention.BATCH)),

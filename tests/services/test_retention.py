@@ -5,7 +5,7 @@ import pytest
 from engine import clock, lifecycle, registry, tasks
 from engine.errors import Forbidden
 from engine.lifecycle import Ending
-from engine.records import artifacts, db
+from engine.records import artifacts, db, schedules
 from engine.records import tasks as task_rows
 from engine.records.artifacts import Artifact
 from engine.services import retention
@@ -93,3 +93,19 @@ def test_only_ops_may_ask_for_it():
     with pytest.raises(Forbidden):
         retention.request(Actor("sam", Role.STAFF))
     assert retention.request(OPS, dry_run=True).type == "cleanup"
+
+
+def test_old_occurrences_of_schedules_go(data_dir):
+    row = dict.fromkeys(schedules.COLUMNS)
+    row |= {"id": "s1", "name": "n", "cron": "* * * * *", "zone": "UTC", "type": "probe", "payload": "{}"}
+    row |= {"owner": "ann", "enabled": 0, "catch_up": "last", "catch_up_max": 1, "overlap": "allow"}
+    row |= {"jitter_s": 0, "note": "", "system": 0, "created_at_ms": 1, "changed_at_ms": 1}
+    one = {"schedule_id": "s1", "run_at_ms": 1, "decided_at_ms": 1, "caught_up": 0, "reason": ""}
+    with db.main().write() as tx:
+        schedules.insert_many(tx, [row])
+        schedules.add_occurrence(tx, {**one, "due_at_ms": 1, "decision": "enqueued"})
+        schedules.add_occurrence(tx, {**one, "due_at_ms": 2, "decision": "waiting"})
+        schedules.add_occurrence(tx, {**one, "due_at_ms": clock.now_ms(), "decision": "enqueued"})
+    assert retention.clean_up(dry_run=True).rows["occurrences"] == 1
+    assert retention.clean_up().rows["occurrences"] == 1
+    assert db.main().value("select count(*) from occurrences") == 2
