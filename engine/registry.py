@@ -173,7 +173,7 @@ def field_messages(error: ValidationError) -> dict[str, str]:
 def canonical(model: BaseModel) -> str:
     """Return the payload as JSON that is equal for equal payloads.
 
-    Raises InvalidInput for NaN and for half a surrogate pair, which JSON and UTF-8 have no form for.
+    Raises InvalidInput for half a surrogate pair, which UTF-8 has no form for.
     """
     try:
         text = json.dumps(
@@ -181,7 +181,6 @@ def canonical(model: BaseModel) -> str:
             sort_keys=True,
             separators=(",", ":"),
             ensure_ascii=False,
-            allow_nan=False,
         )
         text.encode()
     except ValueError as error:

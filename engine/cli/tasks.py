@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from engine import clock, lifecycle, tasks
+from engine import clock, lifecycle, registry, tasks
 from engine.cli.output import COMMAND_LINE, format_option, print_json, print_table
 from engine.errors import Conflict, InvalidInput, NotFound
 from engine.queries import tasks as reads
@@ -167,7 +167,7 @@ def retry(task_id: str, source: str, fmt: str) -> None:
 @format_option
 def purge(type_name: str | None, yes: bool, fmt: str) -> None:
     """Cancel all waiting tasks; nothing is deleted."""
-    n_waiting = reads.n_waiting(type_name)
+    n_waiting = reads.n_waiting(type_name, [t.name for t in registry.all_types() if t.system])
     n_purged = lifecycle.purge(COMMAND_LINE, type_name) if yes else 0
     if fmt == "json":
         print_json({"n_waiting": n_waiting, "n_cancelled": n_purged})

@@ -13,6 +13,9 @@ from engine.records.tasks import Task
 from engine.words import Actor, Role, TaskState
 
 MAX_PAGE = 500
+_LAST_SEQ = 2**62
+_BEFORE_ATTEMPT, _ATTEMPT, _AFTER_ATTEMPT = range(3)
+"""The order of what happened within one millisecond."""
 
 
 @dataclass(frozen=True)
@@ -95,26 +98,34 @@ def in_order(task_ids: Sequence[str]) -> list[Task]:
     return [found[i] for i in task_ids if i in found]
 
 
-def n_waiting(type_name: str | None = None) -> int:
+def n_waiting(type_name: str | None = None, except_types: Sequence[str] = ()) -> int:
     """Count the tasks that have not begun or wait for a further attempt."""
-    sql = """select count(*) from tasks where state in ('scheduled', 'queued', 'retrying')
-             and type = coalesce(:type, type)"""
-    return int(db.main().value(sql, type=type_name))
+    names, excepted = db.listed("except", [*except_types, ""])
+    sql = f"""select count(*) from tasks where state in ('scheduled', 'queued', 'retrying')
+              and type = coalesce(:type, type) and type not in ({names})"""
+    return int(db.main().value(sql, type=type_name, **excepted))
 
 
 def timeline(task_id: str) -> list[Moment]:
     """Return everything that happened to a task, oldest first."""
     events = db.main().read("select * from task_events where task_id = :id order by id", id=task_id)
-    attempts = attempts_of(task_id)
-    moments = [Moment(e["at_ms"], e["to_state"], e["actor"], e["reason"]) for e in events]
-    for a in attempts:
-        moments.append(Moment(a["started_at_ms"], f"attempt {a['attempt']} began", a["worker_id"], ""))
-        if a["finished_at_ms"] is not None:
-            why = a["error_message"] or ""
-            moments.append(
-                Moment(a["finished_at_ms"], f"attempt {a['attempt']} {a['outcome']}", a["worker_id"], why)
-            )
-    return sorted(moments, key=lambda m: m.at_ms)
+    moments = [
+        (
+            e["at_ms"],
+            _AFTER_ATTEMPT if e["from_state"] == TaskState.RUNNING else _BEFORE_ATTEMPT,
+            e["id"],
+            Moment(e["at_ms"], e["to_state"], e["actor"], e["reason"]),
+        )
+        for e in events
+    ]
+    for a in attempts_of(task_id):
+        number, who = a["attempt"], a["worker_id"]
+        began, ended = a["started_at_ms"], a["finished_at_ms"]
+        moments.append((began, _ATTEMPT, number, Moment(began, f"attempt {number} began", who, "")))
+        if ended is not None:
+            what, why = f"attempt {number} {a['outcome']}", a["error_message"] or ""
+            moments.append((ended, _ATTEMPT, number, Moment(ended, what, who, why)))
+    return [moment for *_, moment in sorted(moments, key=lambda m: m[:3])]
 
 
 def attempts_of(task_id: str) -> list[dict[str, Any]]:
@@ -147,7 +158,7 @@ def _encode(seq: int) -> str:
 
 def _decode(cursor: str | None) -> int:
     if cursor is None:
-        return 2**62
+        return _LAST_SEQ
     try:
         return max(0, min(2**62, int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))))
     except (ValueError, binascii.Error):
