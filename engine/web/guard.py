@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.responses import RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine import settings
@@ -25,6 +25,7 @@ from engine.words import Actor
 COOKIE = "offload_session"
 LOGIN = "/auth/login"
 HEALTH = "/async-monitoring/health"
+SIGNED_OUT = "You are signed out. Reload this page to sign in."
 WS_UNAUTHORIZED = 4401
 WS_FORBIDDEN = 4403
 
@@ -33,6 +34,7 @@ _PUBLIC = frozenset(
 )
 _PUBLIC_FOLDERS = ("/auth/", "/static/")
 _MACHINE_FOLDERS = ("/api/", "/async-monitoring/", "/metrics/", "/_stcore/", "/media/", "/component/")
+_STREAMLIT = "/_stcore/"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _PORTS = {"http": 80, "https": 443}
 
@@ -130,6 +132,9 @@ async def _refuse(
         await send({"type": "websocket.close", "code": code, "reason": refusal.message})
     elif unauthorized and _page_request(scope, headers):
         await RedirectResponse(_login_path(scope), 303, {"Cache-Control": "no-store"})(scope, receive, send)
+    elif unauthorized and scope["path"].startswith(_STREAMLIT):
+        # Streamlit shows this to the person whose session ended while a page was open.
+        await PlainTextResponse(SIGNED_OUT, 401)(scope, receive, send)
     else:
         extra = {"WWW-Authenticate": "Bearer"} if unauthorized else {}
         await errors.answer(refusal, scope, headers=extra)(scope, receive, send)

@@ -46,9 +46,6 @@ def streamlit(data_dir):
         "/api/nothing",
         "/async-monitoring/admin/monitoring/",
         "/metrics",
-        "/_stcore/upload_file/a/b",
-        "/_stcore/host-config",
-        "/_stcore/metrics",
         "/media/abc.pdf",
         "/component/x/index.html",
     ],
@@ -59,6 +56,12 @@ def test_machines_without_a_session_get_401_in_the_one_shape(streamlit, path):
     assert answer.json()["error"]["code"] == "unauthorized"
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.json()["correlation_id"] == answer.headers["x-correlation-id"]
+
+
+@pytest.mark.parametrize("path", ["/_stcore/upload_file/a/b", "/_stcore/host-config", "/_stcore/metrics"])
+def test_open_page_without_a_session_is_told_what_to_do(streamlit, path):
+    answer = streamlit.client().get(path)
+    assert (answer.status_code, answer.text) == (401, "You are signed out. Reload this page to sign in.")
 
 
 @pytest.mark.parametrize(
