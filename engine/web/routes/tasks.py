@@ -1,14 +1,18 @@
 """Hand over, list and repeat tasks of any type."""
 
+from dataclasses import asdict
+from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse
+from starlette.responses import FileResponse, JSONResponse, Response
 
-from engine import lifecycle
-from engine.errors import Conflict
+from engine import clock, lifecycle
+from engine.errors import Conflict, Gone
+from engine.queries import files
 from engine.queries import tasks as reads
+from engine.services import results, waiting
 from engine.web import actors
 from engine.web.submission import Options, submit
 from engine.words import Actor, TaskState
@@ -62,10 +66,30 @@ def retry(task_id: str, actor: SignedIn, body: Again | None = None) -> JSONRespo
     return JSONResponse(submitted.task.document(), 202)
 
 
+@router.get("/{task_id}", summary="One task with its history")
+def show(task_id: str, actor: SignedIn) -> JSONResponse:
+    """Return the task with what it waits for, if it waits, and everything that happened to it."""
+    task = reads.required(actor, task_id)
+    reason = waiting.why(task, UTC)
+    timeline = [
+        {"at": clock.iso(m.at_ms), "what": m.what, "who": m.who, "why": m.why}
+        for m in reads.timeline(task_id)
+    ]
+    return JSONResponse(
+        {**task.document(), "waiting": asdict(reason) if reason else None, "timeline": timeline}
+    )
+
+
 @router.get("/{task_id}/result", summary="What a task returned")
-def result(task_id: str, actor: SignedIn) -> JSONResponse:
+def result(task_id: str, actor: SignedIn) -> Response:
     """Return the result itself; 409 `not_ready` until the task has succeeded."""
     task = reads.required(actor, task_id)
     if task.state is not TaskState.SUCCEEDED:
         raise Conflict(f"The task is {task.state}; there is no result.", code="not_ready")
-    return JSONResponse(task.document()["result"])
+    large = files.artifact_of(task_id, results.KIND)
+    if large is None:
+        return JSONResponse(task.document()["result"])
+    path = results.path_of(large.id)
+    if not path.is_file():
+        raise Gone("The result has been removed, its time is over. Run the task again.")
+    return FileResponse(path, media_type=large.content_type)
