@@ -15,12 +15,13 @@ from engine.lib.cron import facts, grammar, zones
 from engine.lib.cron.facts import Frequency
 from engine.lib.cron.grammar import Expression
 from engine.lib.cron.memory import Memory
-from engine.lib.cron.runs import walk
+from engine.lib.cron.runs import tally, walk
 
 __all__ = [
     "Expression",
     "Frequency",
     "Runs",
+    "all_between",
     "frequency",
     "moment",
     "next_after",
@@ -98,6 +99,11 @@ def occurrences_between(expression: str, zone: str, after_ms: int, until_ms: int
     """Return the due moments with `after < t <= until` in milliseconds, the earliest `limit` of them."""
     due = walk(grammar.parse(expression), zone, after_ms / 1000, until_ms / 1000)
     return [at_s * 1000 for at_s in islice(due, limit)]
+
+
+def all_between(expression: str, zone: str, after_ms: int, until_ms: int) -> list[int]:
+    """Return all due moments with `after < t <= until` in seconds; for forecasts over days, not years."""
+    return tally(grammar.parse(expression), zone, after_ms / 1000, until_ms / 1000)
 
 
 def validate(expression: str, zone: str | None = None) -> Expression:

@@ -8,12 +8,14 @@ compares the wall clock with the last minute it has served.
 
 import math
 from collections.abc import Iterator
+from datetime import date
 
 from croniter import CroniterBadDateError, croniter
 
 from engine.lib.cron.grammar import Expression
 from engine.lib.cron.zones import DAY_S, Stretch, stretches
 
+_EPOCH = date(1970, 1, 1).toordinal()
 _LATE = 5
 """Minutes the clock may jump ahead and still count as waking late: every job of each minute is made up."""
 _LARGE = 180
@@ -33,6 +35,30 @@ def walk(expression: Expression, zone: str, after_s: float, until_s: float) -> I
         if stretch.end_s > after:
             yield from _within(naive, stretch, begin, after)
         served = stretch.last_minute if begin <= stretch.first_minute else max(begin - 1, stretch.last_minute)
+
+
+def tally(expression: Expression, zone: str, after_s: float, until_s: float) -> list[int]:
+    """Return what `walk` yields, by enumerating days instead of stepping: quicker where all are wanted."""
+    after, until = math.floor(after_s), math.floor(until_s)
+    times = [hour * 60 + minute for hour in expression.hours for minute in expression.minutes]
+    served: int | None = None
+    found: set[int] = set()
+    for stretch in stretches(zone, after - 2 * DAY_S, until + 1):
+        begin = stretch.first_minute if served is None else _begin(expression, stretch, served)
+        if stretch.end_s > after:
+            for minute in _minutes(expression, times, begin, stretch.last_minute):
+                at = minute * 60 - stretch.offset_s
+                found.add(at if at > stretch.start_s else stretch.start_s)
+        served = stretch.last_minute if begin <= stretch.first_minute else max(begin - 1, stretch.last_minute)
+    return sorted(at for at in found if at > after)
+
+
+def _minutes(expression: Expression, times: list[int], first: int, last: int) -> Iterator[int]:
+    """Yield the due wall-clock minutes from `first` to `last`, without any zone."""
+    for day in range(first // 1440, last // 1440 + 1):
+        date_ = date.fromordinal(_EPOCH + day)
+        if expression.on(date_.month, date_.day, date_.isoweekday() % 7):
+            yield from (minute for time in times if first <= (minute := day * 1440 + time) <= last)
 
 
 def _begin(expression: Expression, stretch: Stretch, served: int) -> int:

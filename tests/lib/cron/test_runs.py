@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.errors import InvalidInput
 from engine.lib.cron import grammar
-from engine.lib.cron.runs import walk
+from engine.lib.cron.runs import tally, walk
 from tests.lib import cron_oracle
 
 HOUR = 3600
@@ -121,6 +121,16 @@ def test_runs_rise_and_start_late_gives_the_rest(rng, zone, start):
         if index < len(whole):
             rest = list(islice(walk(expression, zone, whole[index], start + 90 * 86400), 30 - index - 1))
             assert rest == whole[index + 1 :]
+
+
+@given(st.randoms(use_true_random=False), st.sampled_from(ODD_CHANGES), st.integers(-90_000, 90_000))
+@hypothesis_settings(max_examples=100, deadline=None)
+def test_tally_is_the_same_as_walking(rng, change, offset):
+    expression = grammar.parse(cron_oracle.random_expression(rng, night=True).replace(" 2 ", " 3 "))
+    zone, at = change
+    start = int(at.timestamp()) + offset
+    until = start + 3 * 86400
+    assert tally(expression, zone, start, until) == list(walk(expression, zone, start, until))
 
 
 def iso(expression, zone, start, n):
