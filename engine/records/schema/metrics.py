@@ -79,6 +79,9 @@ def create_series_and_events(db: Database) -> None:
 def create_rollups(db: Database) -> None:
     """Sums per series and bucket. `tier_ms` is the width of the bucket.
 
+    The rows of a series lie together: a chart reads one series over time, and a row with its histogram is
+    large. Rolling up and trimming go by bucket, through the index.
+
     Everything before a tier's watermark is rolled up; a later event is added to that tier as well. So the
     coarser tier always equals the sum of the finer one, whoever writes and in whatever order.
     """
@@ -99,10 +102,11 @@ def create_rollups(db: Database) -> None:
             n_cache_misses integer not null,
             response_bytes integer not null,
             histogram blob not null,
-            primary key (tier_ms, bucket_at_ms, series_id)
+            primary key (tier_ms, series_id, bucket_at_ms)
         ) without rowid
         """
     )
+    db.execute("create index rollups_bucket on rollups (tier_ms, bucket_at_ms)")
     db.execute("create table watermarks (name text primary key, at_ms integer not null)")
 
 

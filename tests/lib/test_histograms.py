@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.lib import histograms
+from engine.lib.histogram import Histogram
+
+groups_of_values = st.lists(
+    st.tuples(st.integers(0, 3), st.lists(st.integers(0, 2**50), max_size=30)), max_size=12
+)
+
+
+@given(groups_of_values)
+def test_a_stack_is_the_merge_of_its_histograms(parts):
+    stacked = histograms.stack(
+        [Histogram.of(raw).to_bytes() for _, raw in parts], [group for group, _ in parts], 4
+    )
+    for group in range(4):
+        expected = Histogram()
+        for number, raw in parts:
+            if number == group:
+                expected.merge(Histogram.of(raw))
+        assert stacked.histogram(group) == expected
+        for q in (0, 0.5, 0.95, 0.99, 1):
+            ours = stacked.quantile(q)[group]
+            assert ours == pytest.approx(expected.quantile(q)) if expected.count else np.isnan(ours)
+    everything = Histogram.of([value for _, raw in parts for value in raw])
+    assert stacked.total().histogram() == everything
+
+
+def test_a_year_of_hours_has_the_percentiles_of_its_raw_values():
+    random = np.random.default_rng(3)
+    hours = [random.lognormal(np.log(30_000), 0.8, 20).astype(int) for _ in range(8_760)]
+    merged = histograms.merge([Histogram.of(hour.tolist()).to_bytes() for hour in hours])
+    raw = np.concatenate(hours)
+    assert (merged.count, merged.sum) == (len(raw), raw.sum())
+    for q in (0.5, 0.95, 0.99):
+        assert merged.quantile(q) == pytest.approx(np.quantile(raw, q), rel=0.011)
+
+
+def test_means_are_exact_and_an_empty_group_has_none():
+    stacked = histograms.stack([Histogram.of([1, 2, 6]).to_bytes()], [1], 2)
+    assert stacked.mean()[1] == 3.0
+    assert np.isnan(stacked.mean()[0])
+
+
+def test_nothing_stacks_to_nothing():
+    assert histograms.merge([]) == Histogram()
+    assert histograms.stack([], [], 3).count.tolist() == [0, 0, 0]
+
+
+def test_another_version_is_refused():
+    with pytest.raises(ValueError, match="version"):
+        histograms.merge([b"\x02\x00\x00\x00\x00"])
