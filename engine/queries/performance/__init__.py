@@ -1,0 +1,67 @@
+"""Performance: where the time goes, since when. Percentiles come from stored distributions.
+
+    window = performance.last("24h", service="offload")
+    performance.overview(window)       # figures and their change against the period before
+    performance.bands(window)          # percentiles over time, a pyarrow table in `.table`
+    performance.traffic(window)        # good, warning, critical over time
+    performance.heat_map(window)       # latency over time
+    performance.distribution(window)
+    performance.slowest(window, by="total")
+    performance.evidence(window)       # single slow and failed requests
+    performance.trace(correlation_id)  # one request, its queries, operations, tasks and their attempts
+    performance.cost(window)           # what the monitoring costs
+
+Each result carries a `Source`: window, n, which rollups, whether it was capped, the bound of the percentiles.
+"""
+
+from engine.queries.performance.charts import Chart, bands, deploys, distribution, heat_map, traffic
+from engine.queries.performance.cost import Cost, cost
+from engine.queries.performance.evidence import (
+    Bar,
+    Event,
+    Evidence,
+    Statement,
+    Trace,
+    by_correlation,
+    event,
+    evidence,
+    trace,
+)
+from engine.queries.performance.figures import Figures, Kpi, Overview, figures, overview
+from engine.queries.performance.routes import ORDERS, Order, kinds, names, services, slowest
+from engine.queries.performance.selection import PERIODS, Selection, Source, last
+
+__all__ = [
+    "ORDERS",
+    "PERIODS",
+    "Bar",
+    "Chart",
+    "Cost",
+    "Event",
+    "Evidence",
+    "Figures",
+    "Kpi",
+    "Order",
+    "Overview",
+    "Selection",
+    "Source",
+    "Statement",
+    "Trace",
+    "bands",
+    "by_correlation",
+    "cost",
+    "deploys",
+    "distribution",
+    "event",
+    "evidence",
+    "figures",
+    "heat_map",
+    "kinds",
+    "last",
+    "names",
+    "overview",
+    "services",
+    "slowest",
+    "trace",
+    "traffic",
+]
