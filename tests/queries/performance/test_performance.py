@@ -201,12 +201,14 @@ def test_a_trace_shows_the_attempts_of_its_tasks(now):
     with db.main().write() as tx:
         tx.run(
             """insert into tasks (id, type, state, payload, payload_hash, owner, correlation_id,
-                   created_at_ms, max_attempts) values ('t1', 'report', 'succeeded', '{}', '', 'ann', 'c1', :now, 3)""",
+                   created_at_ms, max_attempts)
+               values ('t1', 'report', 'succeeded', '{}', '', 'ann', 'c1', :now, 3)""",
             now=now,
         )
         tx.run(
             """insert into attempts (task_id, attempt, token, worker_id, started_at_ms, finished_at_ms,
-                   wait_ms, duration_ms, outcome) values ('t1', 1, 1, 'w', :start, :end, 200, 300, 'succeeded')""",
+                   wait_ms, duration_ms, outcome)
+               values ('t1', 1, 1, 'w', :start, :end, 200, 300, 'succeeded')""",
             start=now + 200,
             end=now + 500,
         )
