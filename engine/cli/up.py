@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def command(host: str, port: int, api_port: int | None, n_threads: int | None, r
     """Start pages, api and worker, print their addresses, and keep them running."""
     options = {"--port": port, "--api-port": api_port or port + 1}
     check_ports(host, options)
+    check_data()
     printer = Printer(sys.stderr.buffer)
     supervisor = Supervisor(
         programs(host, *options.values(), n_threads=n_threads, reload=reload),
@@ -54,6 +56,21 @@ def check_ports(host: str, options: Mapping[str, int]) -> None:
         if why := ports.why_not(host, port):
             hint = f"choose another with {option}, for example {option} {ports.free()}"
             raise Unavailable(f"{why[0].upper()}{why[1:]}; {hint}.", code="port")
+
+
+def check_data() -> None:
+    """Open the database, which makes it on the first start; raise Unavailable when that cannot be done."""
+    folder = settings.get().data_dir
+    try:
+        db.main().version()
+    except OSError as error:
+        message = (
+            f"Cannot use the data folder {folder}: {error.strerror}. Choose another with OFFLOAD_DATA_DIR."
+        )
+        raise Unavailable(message, code="data_dir") from error
+    except db.Damaged as error:
+        message = f"Cannot open the database in {folder}: {error}. Run ./offload doctor."
+        raise Unavailable(message, code="database") from error
 
 
 def programs(host: str, port: int, api_port: int, *, n_threads: int | None, reload: bool) -> list[Program]:
@@ -109,8 +126,9 @@ def announce(host: str, port: int, api_port: int) -> None:
             f"    Sign in  {pages}{link}",
             f"             (once, within {hours:g} h, as the administrator)",
         ]
-    click.echo("\n".join([*lines, "", "  Ctrl-C ends everything.", ""]))
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # whoever read our output may have left
+        click.echo("\n".join([*lines, "", "  Ctrl-C ends everything.", ""]))
+        sys.stdout.flush()
 
 
 def show_line(write: Callable[[str], None], name: str, line: str, *, readable: bool) -> None:

@@ -279,7 +279,8 @@ def _woken_by_signals(asked: Callable[[int], None]) -> Iterator[int]:
     """Yield a file descriptor that becomes readable at every signal; `asked` gets those that say stop."""
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     old_alarm = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    old = {number: signal.signal(number, lambda got, _frame: asked(got)) for number in _SIGNALS}
+    heard = [n for n in _SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]  # nohup
+    old = {number: signal.signal(number, lambda got, _frame: asked(got)) for number in heard}
     old[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     try:
         yield reading

@@ -27,6 +27,19 @@ def test_the_two_ports_must_differ():
     assert set(raised.value.fields) == {"--port", "--api-port"}
 
 
+def test_a_data_folder_that_cannot_be_made_is_an_error_before_anything_starts(data_dir):
+    data_dir.write_text("a file stands in its place")
+    with pytest.raises(Unavailable, match="Choose another with OFFLOAD_DATA_DIR"):
+        up.check_data()
+
+
+def test_a_damaged_database_points_to_doctor(data_dir):
+    data_dir.mkdir()
+    (data_dir / "offload.db").write_bytes(b"not a database, but long enough to be looked at" * 100)
+    with pytest.raises(Unavailable, match=r"Run \./offload doctor"):
+        up.check_data()
+
+
 def test_the_processes_get_the_chosen_ports_and_threads(data_dir):
     pages, api, worker = up.programs("127.0.0.1", 9001, 9002, n_threads=7, reload=False)
     assert "--server.port=9001" in pages.argv

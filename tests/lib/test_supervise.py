@@ -91,6 +91,16 @@ def test_signal_handlers_are_put_back(house):
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
+def test_nohup_keeps_the_programs_running_when_the_terminal_closes(house):
+    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        house.on("a", "up", lambda: (ask(signal.SIGHUP)(), house.hear("a", "still here")))
+        house.on("a", "still here", ask())
+        assert house.run(house.program("a", SLEEP)) == 0
+    finally:
+        signal.signal(signal.SIGHUP, old)
+
+
 def test_lines_carry_the_name_and_the_unfinished_last_one_is_kept(house):
     house.on("a", "no end", ask())
     house.run(
