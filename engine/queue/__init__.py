@@ -192,11 +192,10 @@ class OffloadHuey(Huey):  # type: ignore[misc]
                 with self.around(running):
                     value = task_type.run(task_type.parse(running.task.payload), running)
                 task.ending = succeeded(running, value)
-            except TaskCancelled as error:
-                task.ending = failed(running, error)
-                raise CancelExecution(retry=False) from error
             except BaseException as error:
                 task.ending = failed(running, error)
+                if running.cancelled or isinstance(error, TaskCancelled):
+                    raise CancelExecution(retry=False) from error
                 if isinstance(error, Exception):
                     raise
                 raise RuntimeError(repr(error)) from error  # or Huey's worker thread would end
