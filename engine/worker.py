@@ -14,6 +14,7 @@ from engine.lib import child, processes
 from engine.queue import OffloadHuey, Running
 from engine.queue.pulse import Duty, Pulse
 from engine.services import monitor, schedules
+from engine.services.reports.delivery import RENDERING
 from engine.words import Outcome
 
 DUTIES: Mapping[str, Duty] = {"schedules": schedules.enqueue_due, "monitor": monitor.beat}
@@ -39,6 +40,7 @@ class Worker(Consumer):  # type: ignore[misc]
         self._pulse = Pulse(huey, chosen["workers"], DUTIES)
 
     def start(self) -> None:
+        child.prepare(RENDERING)
         self._pulse.start()
         super().start()
 

@@ -35,23 +35,3 @@ def artifact_of(task_id: str, kind: str) -> Artifact | None:
         "select * from artifacts where task_id = :task_id and kind = :kind", task_id=task_id, kind=kind
     )
     return artifacts.from_row(row) if row else None
-
-
-def expired_uploads(now_ms: int, limit: int) -> list[Upload]:
-    """Return uploads whose time is over, the oldest first."""
-    rows = main().read(
-        "select * from uploads where expires_at_ms <= :now order by expires_at_ms limit :limit",
-        now=now_ms,
-        limit=limit,
-    )
-    return [uploads.from_row(row) for row in rows]
-
-
-def expired_artifacts(now_ms: int, limit: int) -> list[Artifact]:
-    """Return artifacts whose time is over, the oldest first."""
-    rows = main().read(
-        "select * from artifacts where expires_at_ms <= :now order by expires_at_ms limit :limit",
-        now=now_ms,
-        limit=limit,
-    )
-    return [artifacts.from_row(row) for row in rows]

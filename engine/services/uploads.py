@@ -56,16 +56,6 @@ def mine(actor: Actor, *, limit: int = 100) -> list[Upload]:
     return files.uploads_of(actor.name, now_ms=clock.now_ms(), limit=limit)
 
 
-def remove_expired(*, limit: int = 500) -> tuple[int, int]:
-    """Remove uploads whose time is over, file before row; return how many and their bytes."""
-    found = files.expired_uploads(clock.now_ms(), limit)
-    for upload in found:
-        path_of(upload).unlink(missing_ok=True)
-        with db.main().write() as tx:
-            uploads.remove(tx, upload.id)
-    return len(found), sum(upload.size_bytes for upload in found)
-
-
 def path_of(upload: Upload) -> Path:
     """Return where the file of an upload is."""
     return settings.get().data_dir / "uploads" / f"{upload.id}.{upload.kind}"

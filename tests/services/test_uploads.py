@@ -118,14 +118,3 @@ def test_people_see_their_own_uploads_until_they_expire(data, monkeypatch):
     assert uploads.mine(ANNA) == [upload]
     monkeypatch.setattr(clock, "_wall", lambda: upload.expires_at_ms / 1000)
     assert uploads.mine(ANNA) == []
-
-
-def test_expired_uploads_are_removed_with_their_files(data, monkeypatch):
-    old = store()
-    monkeypatch.setattr(clock, "_wall", lambda: old.expires_at_ms / 1000 - 1)
-    young = store()
-    monkeypatch.setattr(clock, "_wall", lambda: old.expires_at_ms / 1000)
-    assert uploads.remove_expired() == (1, old.size_bytes)
-    assert stored_files(data) == [f"{young.id}.csv"]
-    assert files.upload(old.id) is None
-    assert uploads.remove_expired() == (0, 0)

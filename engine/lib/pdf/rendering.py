@@ -73,7 +73,7 @@ def render(
     `too_many_pages` or `not_renderable`.
     """
     steps = _Steps(on_progress, limits, max(1, about_pages))
-    fetcher = _OnlyAssets({**_read(typeface.assets(html)), **assets})
+    fetcher = _OnlyAssets({**typeface.ASSETS, **assets})
     with _no_collection(), _listening(steps, on_warning):
         try:
             document = _lay_out(html, fetcher)
@@ -95,13 +95,9 @@ def render(
 
 def _lay_out(html: str, fetcher: "_OnlyAssets") -> Any:
     fonts = FontConfiguration()
-    faces = weasyprint.CSS(string=typeface.css(html), font_config=fonts, url_fetcher=fetcher, base_url=_BASE)
+    faces = weasyprint.CSS(string=typeface.CSS, font_config=fonts, url_fetcher=fetcher, base_url=_BASE)
     page = weasyprint.HTML(string=html, url_fetcher=fetcher, base_url=_BASE)
     return page.render(font_config=fonts, stylesheets=[faces])
-
-
-def _read(paths: Mapping[str, Path]) -> dict[str, bytes]:
-    return {name: path.read_bytes() for name, path in paths.items()}
 
 
 class _OnlyAssets(URLFetcher):  # type: ignore[misc]

@@ -1,14 +1,17 @@
 """What ends up in a file, and what never does."""
 
 import hashlib
+import io
 import stat
 import time
 
 import pypdf
 import pytest
+from fontTools.ttLib import TTFont
 
 from engine import errors
 from engine.lib import child
+from engine.lib.pdf import typeface
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -53,12 +56,28 @@ def test_same_input_gives_the_same_bytes(render):
     assert render("<p>Hello") == render("<p>Hello")
 
 
+TEXT = "Grüße Łódź Zażółć Ελλάδα Привет 1 − 2 → 3"
+
+
 def test_bundled_font_is_embedded_for_each_script(render):
-    body = "<p style='font-family:Inter'>Grüße, Zażółć, Ελλάδα, Привет, 1 − 2 ↑ 3</p>"
-    render(body)
+    render(f"<p style='font-family:Inter'>{TEXT}</p>")
     fonts = pypdf.PdfReader(render.out).pages[0]["/Resources"]["/Font"]
     assert {str(font["/BaseFont"]).partition("+")[2] for font in fonts.values()} == {"Inter"}
-    assert "Zażółć" in text_of(render.out)
+    assert TEXT in text_of(render.out)
+
+
+def test_each_letter_is_drawn_with_its_own_glyph(render):
+    """Text that reads well can still look wrong: compare the drawn glyphs with the font's own table."""
+    render(f"<p style='font-family:Inter'>{TEXT}</p>")
+    font = next(iter(pypdf.PdfReader(render.out).pages[0]["/Resources"]["/Font"].values()))
+    embedded = font["/DescendantFonts"][0].get_object()["/FontDescriptor"]["/FontFile2"].get_data()
+    drawn = TTFont(io.BytesIO(embedded))["glyf"]
+    whole = TTFont(io.BytesIO(typeface.ASSETS["inter-400.ttf"]))
+    for character in set(TEXT) - {" "}:
+        name = whole.getBestCmap()[ord(character)]
+        glyph = drawn[drawn.glyphOrder[whole.getGlyphID(name)]]
+        outline = whole["glyf"][name].getCoordinates(whole["glyf"])[0]
+        assert list(glyph.getCoordinates(drawn)[0]) == list(outline), character
 
 
 def test_text_without_a_glyph_is_reported(render):

@@ -1,0 +1,1 @@
+"""What the performance summary report is made of."""

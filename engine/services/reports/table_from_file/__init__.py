@@ -1,0 +1,1 @@
+"""What the report of an uploaded table is made of."""
