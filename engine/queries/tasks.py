@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,21 +70,18 @@ def page(
     if not actor.role.includes(Role.OPS):
         owner = actor.name if owner in (None, actor.name) else ""
     where = ["seq < :before"]
-    params: dict[str, Any] = {"before": _decode(cursor)}
+    limit = max(1, min(limit, MAX_PAGE))
+    params: dict[str, Any] = {"before": _decode(cursor), "now": clock.now_ms(), "limit": limit + 1}
     for column, value in (("type", type_name), ("owner", owner)):
         if value is not None:
             where.append(f"{column} = :{column}")
             params[column] = value
-    if states:
-        clause, more = _state_clause(states)
-        where.append(clause)
-        params.update(more)
-    rows = db.main().read(
-        f"select * from tasks where {' and '.join(where)} order by seq desc limit :limit",
-        limit=max(1, min(limit, MAX_PAGE)) + 1,
-        **params,
-    )
-    items = [Task.from_row(row) for row in rows[: max(1, min(limit, MAX_PAGE))]]
+    parts = [
+        f"select * from (select * from tasks where {' and '.join([*where, *condition])} limit :limit) as part"
+        for condition in _conditions(states)
+    ]
+    rows = db.main().read(f"{' union all '.join(parts)} order by seq desc limit :limit", **params)
+    items = [Task.from_row(row) for row in rows[:limit]]
     return Page(items, _encode(items[-1].seq) if len(rows) > len(items) else None)
 
 
@@ -141,15 +138,20 @@ def counts() -> dict[TaskState, int]:
     return {state: found.get(state, 0) for state in TaskState}
 
 
-def _state_clause(states: Sequence[TaskState]) -> tuple[str, dict[str, Any]]:
-    """What is due counts as queued, as it is shown."""
-    names, params = db.listed("state", [str(state) for state in states])
-    params["now"] = clock.now_ms()
-    waiting = "state in ('scheduled', 'retrying')"
-    plain = f"(state in ({names}) and not ({waiting} and due_at_ms <= :now))"
+def _conditions(states: Sequence[TaskState]) -> Iterator[list[str]]:
+    """Yield a condition with its order for each index that has the wanted rows in order, or nearly.
+
+    One condition with `or` would make SQLite collect and sort all rows in those states. What is due counts as
+    queued, as it is shown; there is little of it unless no worker runs, so it may be sorted.
+    """
+    newest = "order by seq desc"
+    for state in dict.fromkeys(states):
+        undue = " and due_at_ms > :now" if state in (TaskState.SCHEDULED, TaskState.RETRYING) else ""
+        yield [f"state = '{state}'{undue} {newest}"]
     if TaskState.QUEUED in states:
-        return f"({plain} or ({waiting} and due_at_ms <= :now))", params
-    return plain, params
+        yield ["state in ('scheduled', 'retrying') and due_at_ms <= :now order by seq + 0 desc"]
+    if not states:
+        yield [f"1 = 1 {newest}"]
 
 
 def _encode(seq: int) -> str:

@@ -3,6 +3,9 @@ one to break. When a test fails, the end of what its processes printed is in its
 
 import pytest
 
+from engine import tasks
+from engine.records import db
+from tests.acceptance.engine_room import EngineRoom
 from tests.acceptance.house import House, running
 
 
@@ -26,6 +29,27 @@ def new_house(tmp_path):
     yield make
     left = [line for one in made for line in one.clear()]
     assert left == [], f"left behind: {left}"
+
+
+@pytest.fixture
+def new_room(new_house, monkeypatch):
+    """Return a function that makes a house for workers alone, on data that the test reads and writes too."""
+    rooms = []
+
+    def make(**settings: str) -> EngineRoom:
+        room = EngineRoom(new_house(**settings))
+        rooms.append(room)
+        for name, value in room.house.environment.items():
+            if name.startswith("OFFLOAD_"):
+                monkeypatch.setenv(name, value)
+        db.reset()
+        tasks.load()
+        return room
+
+    yield make
+    for room in rooms:
+        room.close()
+    db.reset()
 
 
 @pytest.hookimpl(wrapper=True)
