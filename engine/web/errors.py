@@ -50,6 +50,8 @@ def answer(
     extra = dict(headers)
     if isinstance(error, errors.InvalidInput) and error.fields:
         inner["fields"] = error.fields
+    if isinstance(error, errors.InvalidInput) and error.position is not None:
+        inner["position"] = error.position
     if isinstance(error, errors.RateLimited) and error.retry_at_ms is not None:
         inner["retry_at"] = clock.iso(error.retry_at_ms)
         extra["Retry-After"] = str(max(1, math.ceil((error.retry_at_ms - clock.now_ms()) / 1000)))

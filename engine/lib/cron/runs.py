@@ -6,9 +6,12 @@ offset. The rules at a change are those of the main loop of Debian's cron 3.0pl1
 compares the wall clock with the last minute it has served.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from datetime import date
+from functools import lru_cache
+from typing import Any
 
 from croniter import CroniterBadDateError, croniter
 
@@ -93,9 +96,7 @@ class _Naive:
     """croniter on wall-clock minutes since 1970, without any zone; remembers its last answer."""
 
     def __init__(self, expression: Expression) -> None:
-        self._engine = croniter(
-            _plain(expression), 0.0, day_or=expression.either_day, max_years_between_matches=2
-        )
+        self._engine = copy.copy(_engine(_plain(expression), expression.either_day))
         self._asked = 0
         self._found: int | None = -1
 
@@ -108,6 +109,12 @@ class _Naive:
             except CroniterBadDateError:
                 self._found = None
         return self._found
+
+
+@lru_cache(maxsize=4096)
+def _engine(plain: str, either_day: bool) -> Any:
+    """Return a croniter to be copied: reading the expression costs more than most searches."""
+    return croniter(plain, 0.0, day_or=either_day, max_years_between_matches=2)
 
 
 def _plain(expression: Expression) -> str:

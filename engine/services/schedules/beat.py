@@ -89,9 +89,7 @@ def _plan(schedule: Schedule, now_ms: int) -> Plan:
     assert schedule.next_at_ms is not None, "only schedules with a plan are due"
     until_ms = now_ms if schedule.ends_at_ms is None else min(now_ms, schedule.ends_at_ms)
     try:
-        times = cron.occurrences_between(
-            schedule.cron, schedule.zone, schedule.next_at_ms - 1, until_ms, _COUNTED_AT_ONCE
-        )
+        times = _times(schedule, schedule.next_at_ms, until_ms)
         full = len(times) == _COUNTED_AT_ONCE
         next_at_ms = cron.next_after(schedule.cron, schedule.zone, times[-1] if full else now_ms)
     except OffloadError as error:  # a zone may have left the tz database
@@ -103,6 +101,14 @@ def _plan(schedule: Schedule, now_ms: int) -> Plan:
     due = times[len(missed) :]
     made_up = _made_up(schedule, missed, more_come=bool(due) or full)
     return Plan(schedule, missed[: len(missed) - len(made_up)], made_up, due, next_at_ms)
+
+
+def _times(schedule: Schedule, first_ms: int, until_ms: int) -> list[int]:
+    """Return the due times from the planned one on; mostly that one alone, which many schedules share."""
+    following = cron.next_after(schedule.cron, schedule.zone, first_ms)
+    if following is None or following > until_ms:
+        return [first_ms] if first_ms <= until_ms else []
+    return cron.occurrences_between(schedule.cron, schedule.zone, first_ms - 1, until_ms, _COUNTED_AT_ONCE)
 
 
 def _made_up(schedule: Schedule, missed: list[int], *, more_come: bool) -> list[int]:

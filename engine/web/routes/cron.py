@@ -1,0 +1,47 @@
+"""Preview cron expressions: next runs, validity, description, frequency."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import JSONResponse
+
+from engine.services import cron
+from engine.web import actors
+
+router = APIRouter(prefix="/api/cron", tags=["cron"], dependencies=[Depends(actors.signed_in)])
+
+Expression = Annotated[str | None, Query(description="Five fields, or @daily and the like.")]
+Zone = Annotated[str | None, Query(description="Zone of the tz database; UTC if left out.")]
+Start = Annotated[str | None, Query(description="ISO 8601; now if left out. Write + as %2B.")]
+Count = Annotated[str | None, Query(description="How many runs; 10 if left out.")]
+
+
+@router.get("/next", summary="Next runs of an expression")
+def next_runs(
+    expression: Expression = None, zone: Zone = None, start: Start = None, count: Count = None
+) -> JSONResponse:
+    """Return the runs strictly after the start, within 365 days; `truncated` says why there are fewer."""
+    return _answer(cron.next_runs, expression=expression, zone=zone, start=start, count=count)
+
+
+@router.get("/validate", summary="Is an expression valid?")
+def validate(expression: Expression = None, zone: Zone = None) -> JSONResponse:
+    """Return how it is read; or 422 with the `position` of the wrong character, counted from 0."""
+    return _answer(cron.validate, expression=expression, zone=zone)
+
+
+@router.get("/describe", summary="An expression in English")
+def describe(expression: Expression = None) -> JSONResponse:
+    """Return a sentence, and what may surprise about the expression."""
+    return _answer(cron.describe, expression=expression)
+
+
+@router.get("/frequency", summary="How often an expression is due")
+def frequency(expression: Expression = None, zone: Zone = None, start: Start = None) -> JSONResponse:
+    """Return runs per hour, day and year, and the gaps between them in seconds."""
+    return _answer(cron.frequency, expression=expression, zone=zone, start=start)
+
+
+def _answer(make: Callable[[cron.Request], dict[str, Any]], **request: str | None) -> JSONResponse:
+    return JSONResponse(make({name: value for name, value in request.items() if value is not None}))

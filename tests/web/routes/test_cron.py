@@ -1,0 +1,50 @@
+import pytest
+
+
+@pytest.fixture
+def anna(people):
+    return people.by_token("anna")
+
+
+def test_next_runs(anna):
+    query = {
+        "expression": "30 2 * * *",
+        "zone": "Europe/Berlin",
+        "start": "2026-03-28T12:00:00+01:00",
+        "count": "2",
+    }
+    answer = anna.get("/api/cron/next", params=query)
+    assert answer.status_code == 200
+    document = answer.json()
+    assert document["runs"] == ["2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"]
+    assert document["truncated"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "position"),
+    [
+        ({"expression": "0 0 * * mon#2"}, "unsupported", 11),
+        ({"expression": "0 0 30 2 *"}, "never_runs", 4),
+        ({}, "invalid_field", None),
+        ({"expression": "* * * * *", "zone": "Mars"}, "unknown_zone", None),
+        ({"expression": "* * * * *", "start": "soon"}, "invalid_start", None),
+        ({"expression": "* * * * *", "count": "-1"}, "invalid_count", None),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(anna, query, code, position):
+    answer = anna.get("/api/cron/next", params=query)
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert (error["code"], error.get("position")) == (code, position)
+
+
+def test_the_other_questions(anna):
+    expression = {"expression": "@daily"}
+    assert anna.get("/api/cron/validate", params=expression).json()["normalised"] == "0 0 * * *"
+    assert anna.get("/api/cron/describe", params=expression).json()["description"] == "At 00:00"
+    assert anna.get("/api/cron/frequency", params=expression).json()["per_year"] == 365
+    assert anna.get("/api/cron/validate", params={"expression": "x"}).status_code == 422
+
+
+def test_only_for_people_signed_in(people):
+    assert people.client().get("/api/cron/next", params={"expression": "@daily"}).status_code == 401
