@@ -18,11 +18,12 @@ from engine.lifecycle.run import (
     settle_and_claim,
     wait_is_over,
 )
-from engine.lifecycle.submit import Submitted, submit, submit_in, submit_many
+from engine.lifecycle.submit import Order, Submitted, submit, submit_each, submit_in, submit_many
 
 __all__ = [
     "Cancelled",
     "Ending",
+    "Order",
     "Submitted",
     "any_due",
     "cancel",
@@ -39,6 +40,7 @@ __all__ = [
     "settle",
     "settle_and_claim",
     "submit",
+    "submit_each",
     "submit_in",
     "submit_many",
     "wait_is_over",

@@ -41,6 +41,36 @@ def submit(actor: Actor, type_name: str, payload: Mapping[str, Any], **options: 
         return submit_in(tx, actor, type_name, model, **options)
 
 
+@dataclass(frozen=True)
+class Order:
+    """What one caller of `submit_each` wants: the arguments of `submit`."""
+
+    actor: Actor
+    type_name: str
+    payload: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
+def submit_each(orders: Sequence[Order]) -> list[Submitted | Exception]:
+    """Accept tasks of several callers with one disk flush; each is accepted, or refused with an error, alone.
+
+    All rows are durable on return. Raises only when nothing at all could be written.
+    """
+    results: list[Submitted | Exception] = []
+    with db.main().write() as tx:
+        for order in orders:
+            try:
+                with tx.part():
+                    submitted = submit_in(tx, order.actor, order.type_name, order.payload, **order.options)
+            except db.LockedOrFull:
+                raise
+            except Exception as error:  # noqa: BLE001 - an edge: handed to the caller it belongs to
+                results.append(error)
+            else:
+                results.append(submitted)
+    return results
+
+
 def submit_in(
     tx: Transaction,
     actor: Actor,

@@ -83,6 +83,19 @@ class Transaction(Snapshot):
         """Run one statement for each mapping of parameters; return how many rows were changed."""
         return self._connection.executemany(sql, rows).rowcount
 
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Let a block fail alone: what it wrote is undone, the rest of the transaction stays."""
+        self._connection.execute("savepoint part")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:  # a full disk may have ended all of it
+                self._connection.execute("rollback to part")
+                self._connection.execute("release part")
+            raise
+        self._connection.execute("release part")
+
 
 class Database:
     """One database file."""

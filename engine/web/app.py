@@ -48,7 +48,8 @@ def build(*, outer: Sequence[Middleware] = ()) -> FastAPI:
     )
     errors.install(app)
     for router in routers():
-        app.include_router(router)
+        # `include_router` wraps the routes of each router, which triples the cost of finding one
+        app.router.routes.extend(router.routes)
     return app
 
 

@@ -51,7 +51,8 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        correlation_id = state.setdefault(log.CORRELATION, _correlation_id(scope))
+        correlation_id = state.get(log.CORRELATION) or _correlation_id(scope)
+        state[log.CORRELATION] = correlation_id
         log.bind(**{log.CORRELATION: correlation_id})
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)

@@ -6,8 +6,9 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
-from engine import clock, lifecycle
+from engine import clock
 from engine.errors import InvalidInput, NotFound
+from engine.web import handover
 from engine.words import Actor
 
 OPTIONS = frozenset({"idempotency_key", "run_at", "priority"})
@@ -33,7 +34,7 @@ class Options(BaseModel):
         }
 
 
-def submit(
+async def submit(
     actor: Actor,
     type_name: str,
     payload: Mapping[str, Any],
@@ -47,7 +48,7 @@ def submit(
     `prefix` is where the body holds the payload (`payload.`), so that messages stand at the sender's fields.
     """
     try:
-        submitted = lifecycle.submit(actor, type_name, payload, **options.given())
+        submitted = await handover.submit(actor, type_name, payload, options.given())
     except NotFound as error:
         raise InvalidInput(error.message, fields={type_field: error.message}, code=error.code) from None
     except InvalidInput as error:

@@ -31,10 +31,10 @@ class NewReport(Options):
 
 
 @router.post("", status_code=202, summary="Order a report")
-def create(body: NewReport, actor: SignedIn) -> JSONResponse:
+async def create(body: NewReport, actor: SignedIn) -> JSONResponse:
     """Answer 202 with the task as soon as it is stored; `links.pdf` is where the file will be."""
     payload = {"report": body.report, "params": body.params}
-    return submit(actor, TYPE, payload, body, type_field="report")
+    return await submit(actor, TYPE, payload, body, type_field="report")
 
 
 @router.get("/{task_id}/pdf", summary="Download a report", response_class=FileResponse)

@@ -40,9 +40,9 @@ class Again(BaseModel):
 
 
 @router.post("", status_code=202, summary="Hand a task over")
-def create(body: NewTask, actor: SignedIn) -> JSONResponse:
+async def create(body: NewTask, actor: SignedIn) -> JSONResponse:
     """Answer 202 with the task as soon as it is stored for good; nothing is done within the request."""
-    return submit(actor, body.type, body.payload, body, prefix="payload.")
+    return await submit(actor, body.type, body.payload, body, prefix="payload.")
 
 
 @router.get("", summary="List tasks")
