@@ -1,9 +1,16 @@
 import pytest
+from structlog.contextvars import clear_contextvars
 
 from engine import clock, registry
 from engine.records import db
 from engine.services import monitor
 from tests.engine_kit import FakeClock
+
+
+@pytest.fixture(autouse=True)
+def no_context():
+    """What one test bound to its log lines (a correlation id) is not seen by the next."""
+    clear_contextvars()
 
 
 @pytest.fixture

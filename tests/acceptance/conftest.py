@@ -63,6 +63,8 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_collection_modifyitems(items):
+    """Run the real processes after everything else: a broken part is found sooner alone."""
     for item in items:
         if "acceptance" in item.path.parts:
             item.add_marker("acceptance")
+    items.sort(key=lambda item: "acceptance" in item.keywords or "browser" in item.keywords)

@@ -53,7 +53,9 @@ class House:
 
 @pytest.fixture
 def house(tmp_path):
-    return House(tmp_path)
+    before = children()
+    yield House(tmp_path)
+    assert [child for child in children() if child not in before] == []  # whatever happened
 
 
 def ask(number=signal.SIGTERM):
@@ -81,7 +83,6 @@ def children():
 def test_a_signal_ends_every_program_and_is_no_failure(house, number):
     house.on("b", "up", ask(number))
     assert house.run(house.program("a", SLEEP), house.program("b", SLEEP)) == 0
-    assert children() == []
 
 
 def test_signal_handlers_are_put_back(house):
@@ -113,7 +114,6 @@ def test_a_program_that_does_not_end_is_killed_after_its_grace(house):
     house.on("a", "up", ask())
     assert house.run(house.program("a", STUBBORN, grace_s=0.1)) == 0
     assert "a did not end in time: killed" in house.said("up")
-    assert children() == []
 
 
 def test_a_second_signal_kills_at_once(house):
@@ -126,7 +126,6 @@ def test_a_second_signal_kills_at_once(house):
         while True: time.sleep(60)
     """
     assert house.run(house.program("a", source, grace_s=3600)) == 0
-    assert children() == []
 
 
 def test_a_dead_program_is_started_again_and_the_others_stay(house):
@@ -147,7 +146,6 @@ def test_five_deaths_within_a_minute_stop_everything_with_a_failure(house):
     assert house.run(house.program("a", "import sys; sys.exit(7)"), house.program("b", SLEEP)) == 1
     assert house.said("up")[-1] == "a ended (exit status 7), 5 times in 60 s: stopping everything"
     assert len(house.said("up")) == 5
-    assert children() == []
 
 
 def test_deaths_long_ago_do_not_count(house, monkeypatch):
