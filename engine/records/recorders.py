@@ -94,6 +94,12 @@ def salt(tx: db.Transaction, candidate: int) -> int:
     return int(tx.value("select at_ms from watermarks where name = 'user_salt'"))
 
 
+def is_due(reader: db.Reader | db.Database, at_ms: int, every_ms: int) -> bool:
+    """Tell whether `take_turn` might succeed, without writing."""
+    last = reader.value("select at_ms from watermarks where name = 'beat'") or 0
+    return abs(at_ms - int(last)) >= every_ms
+
+
 def take_turn(tx: db.Transaction, at_ms: int, every_ms: int) -> bool:
     """Tell whether it is this caller's turn to do what one process does every so often."""
     tx.run("insert into watermarks (name, at_ms) values ('beat', 0) on conflict (name) do nothing")

@@ -16,6 +16,7 @@ from weasyprint.text.fonts import FontConfiguration
 from weasyprint.urls import FatalURLFetchingError, URLFetcher, URLFetcherResponse
 
 from engine import errors
+from engine.lib import trace
 from engine.lib.pdf import typeface
 from engine.lib.pdf.text import safe_link
 
@@ -74,7 +75,7 @@ def render(
     """
     steps = _Steps(on_progress, limits, max(1, about_pages))
     fetcher = _OnlyAssets({**typeface.ASSETS, **assets})
-    with _no_collection(), _listening(steps, on_warning):
+    with trace.operation("render", "PDF"), _no_collection(), _listening(steps, on_warning):
         try:
             document = _lay_out(html, fetcher)
             _drop_unsafe_links(document)

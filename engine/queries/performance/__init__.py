@@ -28,6 +28,7 @@ from engine.queries.performance.evidence import (
     trace,
 )
 from engine.queries.performance.figures import Figures, Kpi, Overview, figures, overview
+from engine.queries.performance.hours import since_ever, statistics
 from engine.queries.performance.routes import ORDERS, Order, kinds, names, services, slowest
 from engine.queries.performance.selection import PERIODS, Selection, Source, last
 
@@ -61,7 +62,9 @@ __all__ = [
     "names",
     "overview",
     "services",
+    "since_ever",
     "slowest",
+    "statistics",
     "trace",
     "traffic",
 ]

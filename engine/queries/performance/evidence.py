@@ -8,6 +8,7 @@ from engine import clock
 from engine.queries.performance.figures import source
 from engine.queries.performance.selection import Selection, Source
 from engine.records import db
+from engine.words import Actor
 
 BANDS = ("good", "warning", "critical")
 HEAVY: tuple[tuple[int, str], ...] = (
@@ -149,16 +150,17 @@ class Trace:
     tasks: list[dict[str, Any]] = field(default_factory=list)
 
 
-def trace(correlation_id: str) -> Trace:
-    """Return what happened under a correlation id, in time."""
+def trace(actor: Actor, correlation_id: str) -> Trace:
+    """Return what happened under a correlation id, in time; of tasks those that `actor` may see."""
     events = by_correlation(correlation_id)
     tasks = [
         dict(row)
         for row in db.main().read(
-            """select id, type, state, created_at_ms, started_at_ms, finished_at_ms, attempt from tasks
+            """select id, type, state, owner, created_at_ms, started_at_ms, finished_at_ms, attempt from tasks
                where correlation_id = :id order by seq limit 100""",
             id=correlation_id,
         )
+        if actor.may_see(row["owner"])
     ]
     bars = [bar for unit in events for bar in _bars(unit)] + [
         bar for task in tasks for bar in _task_bars(task)

@@ -20,6 +20,8 @@ _log = log.get(__name__)
 def beat(now_ms: int | None = None) -> bool:
     """Roll up, trim and close dead recorders, if it is this process's turn; return whether it was."""
     now_ms = clock.now_ms() if now_ms is None else now_ms
+    if not recorders.is_due(db.metrics(), now_ms, EVERY_MS):  # most calls: no write, no lock
+        return False
     with db.metrics().write() as tx:
         if not recorders.take_turn(tx, now_ms, EVERY_MS):
             return False

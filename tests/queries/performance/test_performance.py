@@ -11,6 +11,7 @@ from engine.queries.performance import Selection
 from engine.records import db
 from engine.services import monitor
 from engine.services.monitor.beat import roll_forward
+from engine.words import SYSTEM
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
@@ -187,7 +188,7 @@ def test_a_trace_ties_a_request_to_its_operations(record, now):
     record(80, correlation_id="c1", trace=work)
     record(30, correlation_id="c1", kind="task", name="report", method="", ago_ms=50_000)
     record(30, correlation_id="c2")
-    found = performance.trace("c1")
+    found = performance.trace(SYSTEM, "c1")
     assert [(bar.label, bar.kind) for bar in found.bars] == [
         ("GET /orders", "http"),
         ("GET feed", "call"),
@@ -212,7 +213,7 @@ def test_a_trace_shows_the_attempts_of_its_tasks(now):
             start=now + 200,
             end=now + 500,
         )
-    found = performance.trace("c1")
+    found = performance.trace(SYSTEM, "c1")
     assert [(b.kind, b.offset_ms, b.duration_ms) for b in found.bars] == [
         ("wait", 0, 200),
         ("task", 200, 300),
@@ -244,3 +245,31 @@ def test_windows_are_widened_to_whole_buckets():
     window = Selection(30 * DAY + 5, 65 * DAY + 5).snapped()
     assert (window.start_ms, window.end_ms) == (30 * DAY, 65 * DAY + HOUR)
     assert (window.step_ms, window.tier_ms, window.total_tier_ms) == (6 * HOUR, HOUR, DAY)
+
+
+def test_statistics_by_hour_for_export(record):
+    record(100, 300, ago_ms=3 * HOUR)
+    record(50, status=500)
+    found = rows(performance.statistics(performance.last("6h")))
+    assert [(row["outcome"], row["n"], row["n_errors"]) for row in found] == [("5xx", 1, 1), ("2xx", 2, 0)]
+    assert found[1]["p50"] == pytest.approx(200, rel=0.011)
+    assert found[1]["sum_s"] == pytest.approx(0.4)
+    cut = performance.statistics(performance.last("6h"), limit=1)
+    assert (cut.table.num_rows, cut.source.capped) == (1, True)
+    assert performance.statistics(performance.last("15m", kind="task")).table.num_rows == 0
+
+
+def test_counters_only_grow_whatever_is_rolled_up(record, now):
+    record(10, 20, ago_ms=40 * DAY)
+    record(30, ago_ms=2 * DAY)
+    record(40)
+    before = performance.since_ever(("http",))
+    while roll_forward(now):
+        pass
+    ((series, after),) = performance.since_ever(("http",))
+    assert series.name == "/orders"
+    assert before[0][1].histogram == after.histogram
+    assert after.histogram.count == 4
+    record(50, ago_ms=MINUTE)
+    ((_, grown),) = performance.since_ever(("http",))
+    assert grown.histogram.count == 5

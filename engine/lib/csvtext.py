@@ -1,0 +1,33 @@
+"""CSV for people: what a spreadsheet opens without running anything in it."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as CSV with a head; text that a spreadsheet would run is quoted (OWASP, CSV injection).
+
+    Times are ISO 8601; None is an empty cell; lists are joined by blanks.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return " ".join(
+            "" if part is None else f"{part:g}" if isinstance(part, float) else str(part) for part in value
+        )
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value

@@ -1,0 +1,97 @@
+"""What people do about findings, targets and deploys; each act leaves an audit row."""
+
+from engine import clock
+from engine.errors import Forbidden, InvalidInput, NotFound
+from engine.queries import findings as reads
+from engine.records import audit, db, findings, recorders
+from engine.records.findings import STATES, State
+from engine.words import Actor, Role
+
+MAX_TARGET_MS = 600_000
+MAX_CHARS = 2_000
+
+
+def set_state(
+    actor: Actor, finding_id: str, state: str, *, muted_until_ms: int | None = None
+) -> reads.Finding:
+    """Acknowledge, mute (with an end) or call a finding fixed, or open it again."""
+    _at_least(actor, Role.STAFF)
+    now_ms = clock.now_ms()
+    if state not in STATES:
+        raise InvalidInput(f"{state!r} is not a state", fields={"state": f"one of {', '.join(STATES)}"})
+    if state == "muted" and (muted_until_ms is None or muted_until_ms <= now_ms):
+        raise InvalidInput(
+            "Muting needs an end in the future.", fields={"muted_until": "must be in the future"}
+        )
+    chosen: State = next(known for known in STATES if known == state)
+    with db.metrics().write() as tx:
+        if not findings.set_state(tx, finding_id, chosen, at_ms=now_ms, muted_until_ms=muted_until_ms):
+            raise NotFound("There is no such finding.")
+    _audit(actor, f"finding.{state}", finding_id)
+    return _required(finding_id)
+
+
+def describe(
+    actor: Actor, finding_id: str, *, owner: str | None = None, note: str | None = None
+) -> reads.Finding:
+    """Set who looks after a finding and what is known about it."""
+    _at_least(actor, Role.STAFF)
+    if max(len(owner or ""), len(note or "")) > MAX_CHARS:
+        raise InvalidInput(f"At most {MAX_CHARS} characters.", fields={"note": "too long"})
+    with db.metrics().write() as tx:
+        if not findings.describe(tx, finding_id, owner=owner, note=note):
+            raise NotFound("There is no such finding.")
+    _audit(actor, "finding.describe", finding_id)
+    return _required(finding_id)
+
+
+def set_target(actor: Actor, pattern: str, target_ms: int | None) -> None:
+    """Set the Apdex target T of the routes matching a pattern; None returns them to the default."""
+    _at_least(actor, Role.OPS)
+    if not pattern or len(pattern) > 200:
+        raise InvalidInput("A pattern has 1 to 200 characters.", fields={"pattern": "1 to 200 characters"})
+    if target_ms is not None and not 1 <= target_ms <= MAX_TARGET_MS:
+        raise InvalidInput("T is out of range.", fields={"target_ms": f"1 to {MAX_TARGET_MS}"})
+    with db.metrics().write() as tx:
+        if target_ms is None:
+            if not recorders.remove_target(tx, pattern):
+                raise NotFound("There is no such target.")
+        else:
+            recorders.set_target(tx, pattern, target_ms, at_ms=clock.now_ms(), by=actor.name)
+    _audit(actor, "target.set", pattern)
+
+
+def targets() -> list[tuple[str, int]]:
+    """Return the patterns that have a target of their own, most specific first."""
+    return recorders.targets(db.metrics())
+
+
+def mark_deploy(
+    actor: Actor, service: str, version: str, note: str = "", *, at_ms: int | None = None
+) -> None:
+    """Mark on the charts that a service changed."""
+    _at_least(actor, Role.STAFF)
+    if not service or not version or max(len(service), len(version)) > 64 or len(note) > MAX_CHARS:
+        raise InvalidInput(
+            "Service and version have 1 to 64 characters.", fields={"version": "1 to 64 characters"}
+        )
+    with db.metrics().write() as tx:
+        recorders.mark_deploy(tx, at_ms=at_ms or clock.now_ms(), service=service, version=version, note=note)
+    _audit(actor, "deploy.mark", f"{service} {version}")
+
+
+def _required(finding_id: str) -> reads.Finding:
+    found = reads.one(finding_id)
+    if found is None:
+        raise NotFound("There is no such finding.")
+    return found
+
+
+def _at_least(actor: Actor, role: Role) -> None:
+    if not actor.role.includes(role):
+        raise Forbidden(f"This needs the role {role}.")
+
+
+def _audit(actor: Actor, action: str, object_: str) -> None:
+    with db.main().write() as tx:  # another file: written after the act it tells of
+        audit.add(tx, actor, action, object_)
