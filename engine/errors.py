@@ -19,6 +19,7 @@ OffloadError
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class OffloadError(Exception):
@@ -113,6 +114,8 @@ class TaskError(OffloadError):
     """The attempt failed."""
 
     code = "task_failed"
+    result: Mapping[str, Any] | None = None
+    """What is worth keeping beside the error, where there is something."""
 
 
 class PermanentFailure(TaskError):

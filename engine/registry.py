@@ -99,6 +99,12 @@ class TaskType:
     priority: int = 0
     on_submit: Callable[[Transaction, Actor, Any], BaseModel] | None = None
     """Checks and may change the payload inside the submit's transaction; raises to refuse."""
+    on_stored: Callable[[Transaction, Task, Any], None] | None = None
+    """Writes the type's own rows beside a new task, inside the same transaction."""
+    on_again: Callable[[Transaction, Task], None] | None = None
+    """Called when an ended task is run again by hand, inside the transaction; raises to refuse."""
+    protect: Callable[[str, Any], BaseModel] | None = None
+    """Seals, for an owner, the secrets of a payload that is stored elsewhere (a schedule); twice is once."""
     on_rescue: Callable[[Task], tuple[str, str] | None] | None = None
     """After a worker's death or shutdown: None to run again, or code and message the task fails with."""
     describe: Callable[[Any], str] | None = None

@@ -61,6 +61,8 @@ def retry(
                 correlation_id=correlation_id or task.correlation_id,
             )
         _may_submit(actor, task)
+        if again := registry.get(task.type).on_again:
+            again(tx, task)
         now_ms = clock.now_ms()
         tasks.requeue(tx, task, now_ms)
         audit.add(tx, actor, "task.retry", task.id)

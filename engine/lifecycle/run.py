@@ -157,7 +157,15 @@ def _decide(tx: Transaction, task: Task, ending: Ending, now_ms: int) -> TaskSta
         return _back(tx, task, TaskState.RETRYING, now_ms=now_ms, delay_s=ending.delay_s, error=ending.error)
     failures += 1
     if ending.permanent or failures >= task.max_attempts or task_type is None:
-        return finish(tx, task, TaskState.FAILED, now_ms=now_ms, error=ending.error, failures=failures)
+        return finish(
+            tx,
+            task,
+            TaskState.FAILED,
+            now_ms=now_ms,
+            error=ending.error,
+            failures=failures,
+            result=ending.result,
+        )
     delay_s = max(task_type.delay_s(failures), ending.delay_s)
     return _back(
         tx, task, TaskState.RETRYING, now_ms=now_ms, delay_s=delay_s, error=ending.error, failures=failures

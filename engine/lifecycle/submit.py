@@ -110,6 +110,8 @@ def submit_in(
     audit.add(tx, actor, "task.submit", row["id"], {"type": type_name})
     task = tasks.get(tx, row["id"])
     assert task is not None
+    if task_type.on_stored:
+        task_type.on_stored(tx, task, model)
     return Submitted(task, created=True)
 
 
@@ -131,6 +133,7 @@ def submit_many(
             for m in models
         ]
         tasks.insert_many(tx, rows)
+        _tell_type(tx, task_type, [row["id"] for row in rows], models)
         attempts.note_many(
             tx,
             [(row["id"], None) for row in rows],
@@ -140,6 +143,13 @@ def submit_many(
         )
         audit.add(tx, actor, "task.submit_many", type_name, {"n_tasks": len(rows)})
     return [row["id"] for row in rows]
+
+
+def _tell_type(tx: Transaction, task_type: TaskType, ids: Sequence[str], models: Sequence[BaseModel]) -> None:
+    if task_type.on_stored:
+        for task_id, model in zip(ids, models, strict=True):
+            if task := tasks.get(tx, task_id):
+                task_type.on_stored(tx, task, model)
 
 
 def _admit(actor: Actor, type_name: str) -> TaskType:

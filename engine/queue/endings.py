@@ -12,6 +12,7 @@ from engine.errors import (
     OffloadError,
     PermanentFailure,
     TaskCancelled,
+    TaskError,
     TransientFailure,
 )
 from engine.lib.storable import storable
@@ -25,10 +26,7 @@ _TRACEBACK_CHARS = 16_000
 
 def succeeded(running: Running, value: Mapping[str, Any] | None) -> Ending:
     """Describe a normal return; a large result is stored as a file and named in the row."""
-    result = None if value is None else _as_json(value)
-    if result and len(result.encode()) > settings.get().result_bytes:
-        result = json.dumps(results.keep(running.task, result))
-    return _ending(running, Outcome.SUCCEEDED, result=result)
+    return _ending(running, Outcome.SUCCEEDED, result=_result(running, value))
 
 
 def failed(running: Running, error: BaseException) -> Ending:
@@ -44,10 +42,18 @@ def failed(running: Running, error: BaseException) -> Ending:
         running,
         outcome,
         error=(_code(error), _message(error)),
+        result=_result(running, error.result) if isinstance(error, TaskError) else None,
         permanent=isinstance(error, PermanentFailure | InvalidInput),
         delay_s=(error.retry_after_s or 0.0) if isinstance(error, TransientFailure) else 0.0,
         traceback="".join(traceback.format_exception(error))[-_TRACEBACK_CHARS:],
     )
+
+
+def _result(running: Running, value: Mapping[str, Any] | None) -> str | None:
+    result = None if value is None else _as_json(value)
+    if result and len(result.encode()) > settings.get().result_bytes:
+        result = json.dumps(results.keep(running.task, result))
+    return result
 
 
 def _as_json(value: Mapping[str, Any]) -> str:

@@ -376,7 +376,7 @@ def requeue(tx: Transaction, task: Task, now_ms: int) -> bool:
         """update tasks set state = 'queued', queued_at_ms = :now, due_at_ms = 0, failures = 0, deaths = 0,
                finished_at_ms = null, error_code = null, error_message = null, progress = 0,
                progress_note = '', cancel_requested_at_ms = null, cancel_requested_by = null,
-               expires_at_ms = null, retry_delay_ms = null
+               expires_at_ms = null, retry_delay_ms = null, result = null
            where seq = :seq and state in ('failed', 'cancelled', 'expired')""",
         seq=task.seq,
         now=now_ms,

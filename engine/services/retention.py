@@ -8,7 +8,7 @@ from pathlib import Path
 from engine import clock, lifecycle, log, settings
 from engine.errors import Forbidden
 from engine.queries import retention as reads
-from engine.records import artifacts, audit, db, retention, schedules, sessions, uploads, users
+from engine.records import artifacts, audit, calls, db, retention, schedules, sessions, uploads, users
 from engine.records.db import Transaction
 from engine.records.tasks import Task
 from engine.words import SYSTEM, Actor, Role
@@ -76,6 +76,7 @@ def clean_up(*, dry_run: bool = False, check: Callable[[], None] = lambda: None)
 def _row_kinds() -> dict[str, tuple[int, Callable[[Transaction], int]]]:
     now_ms, s = clock.now_ms(), settings.get()
     tasks_ms = now_ms - int(s.task_keep_d * _DAY_MS)
+    hour_ms = now_ms - calls.HOUR_MS
     workers_ms = now_ms - _WORKER_KEEP_MS
     audit_ms = now_ms - int(s.audit_keep_d * _DAY_MS)
     return {
@@ -84,6 +85,7 @@ def _row_kinds() -> dict[str, tuple[int, Callable[[Transaction], int]]]:
             tasks_ms,
             lambda tx: schedules.remove_occurrences_before(tx, tasks_ms, limit=retention.BATCH),
         ),
+        "call_counts": (hour_ms, lambda tx: calls.remove_counts(tx, hour_ms, limit=retention.BATCH)),
         "workers": (workers_ms, lambda tx: retention.remove_workers(tx, workers_ms)),
         "sessions": (now_ms, lambda tx: sessions.remove_expired(tx, limit=retention.BATCH)),
         "signin_links": (now_ms, lambda tx: users.remove_expired_links(tx, limit=retention.BATCH)),

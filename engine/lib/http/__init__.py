@@ -9,6 +9,7 @@ from engine.lib.http.client import Answer, Limits, Request, close, send
 from engine.lib.http.failures import CallFailed
 from engine.lib.http.guard import Timing
 from engine.lib.http.headers import (
+    MASK,
     check_headers,
     is_secret,
     mask_headers,
@@ -16,6 +17,7 @@ from engine.lib.http.headers import (
 )
 
 __all__ = [
+    "MASK",
     "Answer",
     "CallFailed",
     "Limits",

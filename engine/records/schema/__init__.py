@@ -4,12 +4,18 @@ from collections.abc import Mapping
 
 from sqlite_utils.migrations import Migrations
 
-from engine.records.schema import access, files, metrics, schedules, tasks
+from engine.records.schema import access, calls, files, metrics, responses, schedules, tasks
 
 MigrationSets = tuple[Migrations, ...]
 
-MAIN: MigrationSets = (tasks.migrations, access.migrations, files.migrations, schedules.migrations)
+MAIN: MigrationSets = (
+    tasks.migrations,
+    access.migrations,
+    files.migrations,
+    schedules.migrations,
+    calls.migrations,
+)
 METRICS: MigrationSets = (metrics.migrations,)
-CACHE: MigrationSets = ()
+CACHE: MigrationSets = (responses.migrations,)
 
 FILES: Mapping[str, MigrationSets] = {"offload.db": MAIN, "metrics.db": METRICS, "cache.db": CACHE}

@@ -1,0 +1,107 @@
+"""Kept answers: per owner, never shared, and only what the server allows to be kept (RFC 9111)."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from engine import clock
+from engine.lib import trace
+from engine.records import db, responses
+from engine.services.calls.model import ApiCall
+
+_KEPT_STATUS = frozenset({200, 203, 301, 404, 410})
+_KEPT_METHODS = frozenset({"GET", "HEAD"})
+_MOST_BYTES = 1024 * 1024
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A kept answer: the result document as it was, and when it was stored and ends."""
+
+    document: dict[str, Any]
+    created_at_ms: int
+    expires_at_ms: int
+
+
+def applies(call: ApiCall) -> bool:
+    """Whether a call asks for the cache and may use it."""
+    return bool(call.cache_ttl_s) and call.method in _KEPT_METHODS
+
+
+def key(owner: str, call: ApiCall) -> str:
+    """Return the digest of everything the answer may depend on."""
+    parts = [
+        owner,
+        call.method,
+        call.full_url,
+        sorted((name.lower(), value) for name, value in call.headers.items()),
+        hashlib.sha256(call.content or b"").hexdigest(),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def holds(owner: str, call: ApiCall) -> bool:
+    """Whether a fresh answer is kept; counts nothing."""
+    return applies(call) and responses.fresh(db.cache(), key(owner, call), clock.now_ms()) is not None
+
+
+def find(owner: str, call: ApiCall) -> Kept | None:
+    """Return a fresh answer, and count the look-up."""
+    if not applies(call):
+        return None
+    now_ms = clock.now_ms()
+    row = responses.fresh(db.cache(), key(owner, call), now_ms)
+    trace.cache_lookup(row is not None)
+    with db.cache().write() as tx:
+        responses.count(tx, owner, now_ms // _DAY_MS, hits=int(row is not None), misses=int(row is None))
+        if row is not None:
+            responses.hit(tx, row["key"])
+    return Kept(json.loads(row["answer"]), row["created_at_ms"], row["expires_at_ms"]) if row else None
+
+
+def keep(owner: str, call: ApiCall, headers: list[tuple[str, str]], document: dict[str, Any]) -> bool:
+    """Keep an answer if the server and its size allow it; return whether it is kept."""
+    ttl_s = time_to_live_s(call, document["status"], headers)
+    if ttl_s <= 0:
+        return False
+    answer = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    if len(answer) > _MOST_BYTES:
+        return False
+    now_ms = clock.now_ms()
+    with db.cache().write() as tx:
+        responses.put(
+            tx,
+            key(owner, call),
+            owner=owner,
+            method=call.method,
+            url=call.shown_url,
+            answer=answer,
+            now_ms=now_ms,
+            expires_at_ms=now_ms + int(ttl_s * 1000),
+        )
+        responses.count(tx, owner, now_ms // _DAY_MS, stored=1)
+    return True
+
+
+def forget(owner: str) -> int:
+    """Delete an owner's kept answers; return how many."""
+    with db.cache().write() as tx:
+        return responses.forget(tx, owner)
+
+
+def time_to_live_s(call: ApiCall, status: int, headers: list[tuple[str, str]]) -> float:
+    """Return how long an answer may be kept: what was asked for, at most what the server allows."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        found[name.lower()] = f"{found[name.lower()]}, {value}" if name.lower() in found else value
+    control = found.get("cache-control", "").lower()
+    if not applies(call) or status not in _KEPT_STATUS or "set-cookie" in found or found.get("vary") == "*":
+        return 0
+    if re.search(r"\b(no-store|no-cache|private)\b", control):
+        return 0
+    allowed = re.search(r"\bmax-age=\"?(\d{1,9})", control)
+    asked = float(call.cache_ttl_s or 0)
+    return min(asked, float(allowed[1])) if allowed else asked
