@@ -1,10 +1,9 @@
-"""From a report's name and values to a stored file, and from the file to whoever may have it."""
+"""From a report's name and values to a stored file."""
 
 import hashlib
 import re
 import secrets
 import unicodedata
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from engine.registry import TaskHandle
 from engine.services.reports import catalog
 from engine.services.reports.catalog import ReportType
 from engine.services.reports.forms import ReportForm
-from engine.words import Actor
 
 KIND = "pdf"
 RENDERING = f"{__package__}.job"
@@ -26,17 +24,6 @@ MAX_PAGES = 200
 _CONTENT_TYPE = "application/pdf"
 _DAY_MS = 86_400_000
 _SLUG_CHARS = 60
-
-
-@dataclass(frozen=True)
-class Download:
-    """A file to send: where it is, and what to call it."""
-
-    path: Path
-    filename: str
-    content_type: str
-    size_bytes: int
-    sha256: str
 
 
 def render(name: str, params: dict[str, Any], task: TaskHandle) -> dict[str, Any]:
@@ -57,17 +44,6 @@ def render(name: str, params: dict[str, Any], task: TaskHandle) -> dict[str, Any
     with db.main().write() as tx:
         artifacts.put(tx, artifact)
     return _result(artifact)
-
-
-def download(actor: Actor, task_id: str) -> Download:
-    """Return the file of a report; raise NotFound if there is none that `actor` may have."""
-    artifact = files.artifact_of(task_id, KIND)
-    if artifact is None or not actor.may_see(artifact.owner) or artifact.expires_at_ms <= clock.now_ms():
-        raise errors.NotFound("There is no such file, or it is not kept any more.")
-    path = _path(artifact.id)
-    if not path.exists():
-        raise errors.NotFound("There is no such file, or it is not kept any more.")
-    return Download(path, artifact.filename, artifact.content_type, artifact.size_bytes, artifact.sha256)
 
 
 def _render(report: ReportType, form: ReportForm, task: TaskHandle) -> Artifact:
