@@ -24,6 +24,7 @@ def render(argument: dict[str, Any], channel: Channel) -> dict[str, Any]:
         lambda percent, note: channel.progress(_COMPOSED + percent * (99 - _COMPOSED) / 100, note),
         limits=pdf.Limits(max_pages=argument["max_pages"]),
         about_pages=page.about_pages,
+        tagged=page.tagged,
         on_warning=channel.log,
     )
     return {"pages": rendered.pages, "bytes": rendered.bytes, "sha256": rendered.sha256}

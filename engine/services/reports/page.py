@@ -17,11 +17,13 @@ class Page:
 
     html: str
     about_pages: int = 1
+    tagged: bool = True
+    """Whether to add the structure that screen readers use."""
     assets: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def draw(folder: Path, values: Mapping[str, Any], *, about_pages: int = 1) -> Page:
+def draw(folder: Path, values: Mapping[str, Any], *, about_pages: int = 1, tagged: bool = True) -> Page:
     """Fill `page.html` of a report's folder; templates extend `base.html`."""
     found = pdf.environment([folder, _SHARED])
     found.filters.update(wording.FILTERS)
-    return Page(found.get_template("page.html").render(**values), about_pages)
+    return Page(found.get_template("page.html").render(**values), about_pages, tagged)

@@ -14,6 +14,7 @@ def render(argument, channel):
         limits=pdf.Limits(**argument.get("limits", {})),
         about_pages=argument.get("about_pages", 1),
         on_warning=channel.log,
+        tagged=argument.get("tagged", False),
     )
     return [rendered.pages, rendered.bytes, rendered.sha256]
 

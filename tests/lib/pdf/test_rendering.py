@@ -80,6 +80,12 @@ def test_each_letter_is_drawn_with_its_own_glyph(render):
         assert list(glyph.getCoordinates(drawn)[0]) == list(outline), character
 
 
+@pytest.mark.parametrize("tagged", [True, False])
+def test_structure_for_screen_readers_is_there_when_asked_for(render, tagged):
+    render(table(3), tagged=tagged)
+    assert ("/StructTreeRoot" in pypdf.PdfReader(render.out).trailer["/Root"]) is tagged
+
+
 def test_text_without_a_glyph_is_reported(render):
     lines = []
     argument = {"html": "<p>\ue123</p>", "out": str(render.out)}

@@ -8,6 +8,8 @@ PORTRAIT_MM, LANDSCAPE_MM = 178, 265
 MAX_ROWS = 2_000
 MAX_CELLS = 20_000
 """Cells in one report: rendering takes about 20 kB and 0.5 ms for each, and the limit is 1 GiB."""
+TAGGED_CELLS = 4_000
+"""Cells up to which the file is tagged for screen readers; above, it would be three times as large."""
 CELL_CHARS = 300
 _ROWS_A_PAGE = {PORTRAIT_MM: 42, LANDSCAPE_MM: 26}
 _CHAR_MM, _PADDING_MM = 1.42, 3.0

@@ -37,7 +37,10 @@ def compose(data: dict[str, Any]) -> Page:
     values["tables"] = [_part(columns, picked, group) for group in groups]
     values["is_wide"] = paper == layout.LANDSCAPE_MM
     return draw(
-        Path(__file__).parent, values, about_pages=layout.about_pages(paper, len(groups), len(picked))
+        Path(__file__).parent,
+        values,
+        about_pages=layout.about_pages(paper, len(groups), len(picked)),
+        tagged=len(picked) * len(chosen) <= layout.TAGGED_CELLS,
     )
 
 
