@@ -81,6 +81,20 @@ def test_changed_requirements_are_installed_into_what_is_there(launcher):
     assert launcher.did == ["make", "requirements.txt", "requirements.txt"]
 
 
+def test_an_interrupted_change_does_not_look_finished_when_it_is_taken_back(launcher, monkeypatch):
+    def interrupted(failure, arguments, lock):
+        raise KeyboardInterrupt
+
+    launcher.prepare("requirements.txt")
+    Path(launcher.HERE, "requirements.txt").write_text("one==2\n")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(launcher, "run", interrupted)
+        launcher.prepare("requirements.txt")
+    Path(launcher.HERE, "requirements.txt").write_text("one==1\n")
+    launcher.prepare("requirements.txt")
+    assert launcher.did[-3:] == ["remove", "make", "requirements.txt"]
+
+
 def test_an_interrupted_installation_is_begun_anew(launcher, monkeypatch):
     def interrupted(failure, arguments, lock):
         raise KeyboardInterrupt
@@ -150,19 +164,57 @@ def test_root_updates_first_and_is_never_asked_anything(launcher, monkeypatch):
     assert {options["stdin"] for _, options in ran} == {subprocess.DEVNULL}
 
 
-def test_libraries_are_tried_once_and_again_when_the_trial_changes(launcher, monkeypatch):
-    tried = []
-    monkeypatch.setattr(launcher, "missing_libraries", lambda: tried.append(1) or ([], ""))
+@pytest.fixture
+def trial(launcher, monkeypatch):
+    """The file with the trial render, and what it answers, one after the other."""
     launcher.prepare("requirements.txt")
     Path(launcher.HERE, "engine/lib").mkdir(parents=True)
-    trial = Path(launcher.HERE, launcher.NATIVE)
-    trial.write_text("one")
+    file = Path(launcher.HERE, launcher.NATIVE)
+    file.write_text("one")
+    answers = []
+    monkeypatch.setattr(launcher, "try_libraries", lambda: answers.pop(0))
+    monkeypatch.setattr(launcher, "apt", lambda why, *packages: launcher.did.append(packages))
+    monkeypatch.setattr(launcher, "is_root", lambda: False)
+    return SimpleNamespace(file=file, answers=answers)
+
+
+FINE, SLOW, BROKEN = ("ok", [], ""), ("warning", ["subset"], "slow"), ("error", ["pango"], "no Pango")
+
+
+def test_libraries_are_tried_once_and_again_when_the_trial_changes(launcher, trial):
+    trial.answers[:] = [FINE]
     launcher.need_native_libraries()
     launcher.need_native_libraries()
-    assert tried == [1]
-    trial.write_text("two")
+    trial.file.write_text("two")
+    trial.answers[:] = [FINE]
     launcher.need_native_libraries()
-    assert tried == [1, 1]
+    assert trial.answers == []
+
+
+def test_missing_libraries_are_installed_and_tried_again(launcher, trial):
+    trial.answers[:] = [BROKEN, FINE]
+    launcher.need_native_libraries()
+    assert launcher.did[-1] == ("pango",)
+
+
+def test_libraries_that_stay_missing_stop_the_start(launcher, trial):
+    trial.answers[:] = [BROKEN, BROKEN]
+    with pytest.raises(SystemExit):
+        launcher.need_native_libraries()
+
+
+def test_who_cannot_install_is_only_told_about_slowness(launcher, trial, capsys):
+    trial.answers[:] = [SLOW]
+    launcher.need_native_libraries()
+    assert launcher.did == ["make", "requirements.txt"]
+    assert "slow." in capsys.readouterr().err
+
+
+def test_a_renderer_broken_otherwise_is_told_at_each_start(launcher, trial, capsys):
+    trial.answers[:] = [("error", [], "odd"), ("error", [], "odd")]
+    launcher.need_native_libraries()
+    launcher.need_native_libraries()
+    assert capsys.readouterr().err.count("odd.") == 2
 
 
 def test_an_old_python_looks_for_a_newer_one(launcher, monkeypatch):

@@ -62,10 +62,9 @@ def judge(returncode: int, output: str) -> NativeState:
 
 
 def main() -> None:
-    """Print the packages to install on one line (empty: none), and the reason on the next."""
+    """Print the level, the packages to install, and the message, a line each."""
     state = check()
-    print(" ".join(state.packages))
-    print("" if state.level == "ok" else state.message)
+    print(state.level, " ".join(state.packages), state.message, sep="\n")
 
 
 if __name__ == "__main__":

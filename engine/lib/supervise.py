@@ -27,6 +27,7 @@ DEATHS_WINDOW_S = 60.0
 BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
 """Wait before the restart after the first, second ... death within the window."""
 _LINE_BYTES = 64 * 1024
+_PIECES = 16
 _PROBE_EVERY_S = 0.1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -167,7 +168,7 @@ class Supervisor:
         _kill_group(process)  # before the pid is given back and could belong to somebody else
         process.wait()
         self._read(child, last=True)
-        self._selector.unregister(_pipe(process))
+        self._forget(_pipe(process))
         _pipe(process).close()
         child.process = None
         code = process.returncode
@@ -177,17 +178,27 @@ class Supervisor:
         """Pass on the complete lines that have arrived; at the end also the unfinished one."""
         if child.process is None:
             return
+        pipe = _pipe(child.process)
         with suppress(BlockingIOError):
-            while piece := os.read(_pipe(child.process).fileno(), _LINE_BYTES):
-                child.unfinished += piece
-                *lines, child.unfinished = child.unfinished.split(b"\n")
-                if len(child.unfinished) > _LINE_BYTES:
-                    lines, child.unfinished = [*lines, child.unfinished], b""
-                for line in lines:
-                    self._output(child.program.name, line.decode(errors="replace"))
+            for _ in range(_PIECES):  # not for ever: the others want to be heard as well
+                piece = os.read(pipe.fileno(), _LINE_BYTES)
+                if not piece:  # it closed its output; it may go on without
+                    self._forget(pipe)
+                    break
+                self._pass_on(child, piece)
         if last and child.unfinished:
-            self._output(child.program.name, child.unfinished.decode(errors="replace"))
-            child.unfinished = b""
+            self._pass_on(child, b"\n")
+
+    def _pass_on(self, child: _Child, piece: bytes) -> None:
+        *lines, child.unfinished = (child.unfinished + piece).split(b"\n")
+        if len(child.unfinished) > _LINE_BYTES:
+            lines, child.unfinished = [*lines, child.unfinished], b""
+        for line in lines:
+            self._output(child.program.name, line.decode(errors="replace"))
+
+    def _forget(self, pipe: BinaryIO) -> None:
+        with suppress(KeyError):
+            self._selector.unregister(pipe)
 
     # All of them
 

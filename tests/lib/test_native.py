@@ -49,7 +49,7 @@ def test_an_interpreter_without_the_renderer_is_an_error(tmp_path):
     assert native.check(str(fake)).level == "error"
 
 
-def test_main_prints_packages_then_the_reason(monkeypatch, capsys):
+def test_main_prints_what_the_launcher_reads(monkeypatch, capsys):
     monkeypatch.setattr(native, "check", lambda: native.NativeState("error", "why", ("a", "b")))
     native.main()
-    assert capsys.readouterr().out == "a b\nwhy\n"
+    assert capsys.readouterr().out == "error\na b\nwhy\n"

@@ -110,6 +110,20 @@ def test_lines_carry_the_name_and_the_unfinished_last_one_is_kept(house):
     assert house.said("a") == ["one", "no end"]
 
 
+def test_a_program_that_never_stops_printing_does_not_keep_the_others_from_being_heard(house):
+    house.on("b", "up", ask())
+    flood = "import sys\nwhile True: sys.stdout.write('x' * 1000 + chr(10))"
+    assert house.run(house.program("a", flood, grace_s=0.1), house.program("b", SLEEP)) == 0
+
+
+def test_a_program_that_closes_its_output_goes_on(house):
+    source = "import os, time; print('up', flush=True); os.close(1); os.close(2); time.sleep(60)"
+    looks = iter([False] * 3)
+    a = house.program("a", source, answers=lambda pid: next(looks, True))
+    assert house.run(a, on_ready=ask()) == 0
+    assert house.said("up") == []
+
+
 def test_a_program_that_does_not_end_is_killed_after_its_grace(house):
     house.on("a", "up", ask())
     assert house.run(house.program("a", STUBBORN, grace_s=0.1)) == 0
