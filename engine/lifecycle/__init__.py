@@ -5,7 +5,16 @@ the task's row together with its attempt or event row. Every way in (pages, HTTP
 passes through here, so here the limits and roles are applied.
 """
 
-from engine.lifecycle.control import Cancelled, cancel, pause, purge, resume, retry
+from engine.lifecycle.control import (
+    Cancelled,
+    cancel,
+    may_cancel,
+    may_retry,
+    pause,
+    purge,
+    resume,
+    retry,
+)
 from engine.lifecycle.rescue import expire_waiting, rescue
 from engine.lifecycle.run import (
     Ending,
@@ -31,6 +40,8 @@ __all__ = [
     "expire_waiting",
     "keep_log",
     "mark_sent",
+    "may_cancel",
+    "may_retry",
     "pause",
     "progress",
     "purge",

@@ -24,6 +24,22 @@ class Cancelled:
     outcome: Literal["cancelled", "requested", "ended"]
 
 
+RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED})
+"""The states from which a task is run again by hand."""
+
+
+def may_cancel(actor: Actor, task: Task) -> bool:
+    """Tell whether `cancel` would do something for this actor, as far as this copy of the task knows."""
+    return _may_act(actor, task) and not task.state.ended
+
+
+def may_retry(actor: Actor, task: Task) -> bool:
+    """Tell whether `retry` would do something for this actor, as far as this copy of the task knows."""
+    task_type = registry.find(task.type)
+    allowed = task_type is not None and actor.role.includes(task_type.min_role)
+    return _may_act(actor, task) and allowed and task.state in RETRIED
+
+
 def cancel(actor: Actor, task_id: str) -> Cancelled:
     """End a waiting task at once, or ask a running one to stop; raise NotFound for another's task."""
     with db.main().write() as tx:
@@ -49,7 +65,7 @@ def retry(
     """
     with db.main().write() as tx:
         task = _allowed(tx, actor, task_id)
-        if task.state not in (TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED):
+        if task.state not in RETRIED:
             raise Conflict(f"Only failed, cancelled and expired tasks are retried; this one is {task.state}.")
         if payload is not None:
             return submit_in(
@@ -116,9 +132,13 @@ def _allowed(reader: Reader, actor: Actor, task_id: str) -> Task:
     task = tasks.get(reader, task_id)
     if task is None or not actor.may_see(task.owner):
         raise NotFound("There is no such task, or it is not yours.")
-    if not actor.role.includes(Role.STAFF):
+    if not _may_act(actor, task):
         raise Forbidden("Your role may look, not act.")
     return task
+
+
+def _may_act(actor: Actor, task: Task) -> bool:
+    return actor.may_see(task.owner) and actor.role.includes(Role.STAFF)
 
 
 def _may_submit(actor: Actor, task: Task) -> None:
