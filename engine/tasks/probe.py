@@ -25,7 +25,15 @@ class Probe(Body):
     note: str = Field("", max_length=200, description="Given back in the result")
 
 
-@task_type("probe", Probe, title="Probe", min_role=Role.OPS, delays_s=(0.2,), timeout_s=700)
+@task_type(
+    "probe",
+    Probe,
+    title="Probe",
+    min_role=Role.OPS,
+    delays_s=(0.2,),
+    timeout_s=700,
+    describe=lambda payload: payload.note,
+)
 def probe(payload: Probe, task: TaskHandle) -> dict[str, object]:
     """Sleep, use memory, fail as asked; give the note back."""
     task.log(f"attempt {task.attempt} of a probe: {payload.note or 'no note'}")
