@@ -1,0 +1,259 @@
+"""Charts, authored once in Altair and drawn many times.
+
+Authoring and validating a chart in Altair costs 12 ms each time it is shown; handing Vega-Lite a finished
+specification with an Arrow table costs 0.3 ms. So a specification is made once per kind of chart and zone,
+without data, and kept. Rows come as a *wide* Arrow table: a time column `at` and one column per series. The
+same table is the chart, its table view and its CSV.
+
+Use `lines`, `bars` or `ranking`; for another kind write a function that returns a specification, decorate it
+with `lru_cache`, and give it to `card`. Colours come from the theme unless a series names its own.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import altair as alt
+import pyarrow as pa
+import pyarrow.csv
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from engine.ui import format, viewer
+
+MOST_SERIES = 7
+HEIGHT_PX = 270
+Chart = TypeVar("Chart", alt.Chart, alt.LayerChart)
+
+_SHORT_LABEL_CHARS = 12
+"""Three labels of this length stand beside each other on a telephone."""
+
+_TIME_LABEL = (
+    "hours(datum.value) == 0 && minutes(datum.value) == 0"
+    " ? timeFormat(datum.value, '%-d %b') : timeFormat(datum.value, '%H:%M')"
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line or one part of a bar: its column, its name in the legend, and its colour if it has one."""
+
+    column: str
+    label: str
+    hex: str | None = None
+
+
+PERCENTILES = (Series("p50_ms", "p50"), Series("p95_ms", "p95"), Series("p99_ms", "p99"))
+BANDS = (
+    Series("n_good", "Good", "#2FA866"),
+    Series("n_warning", "Warning", "#E0A93A"),
+    Series("n_critical", "Critical", "#E0525B"),
+)
+
+
+def lines(
+    rows: pa.Table, series: Sequence[Series], *, title: str, y: str, key: str, note: str = "", empty: str = ""
+) -> None:
+    """Draw values over time, one line a series; a null value leaves a gap. `y` names quantity and unit."""
+    spec = _lines(viewer.zone().key, tuple(series), y)
+    card(spec, named(rows, series), title=title, key=key, note=note, empty=empty)
+
+
+def bars(
+    rows: pa.Table, series: Sequence[Series], *, title: str, y: str, key: str, note: str = "", empty: str = ""
+) -> None:
+    """Draw counts over time as stacked bars from `at` to `until`, one part a series."""
+    spec = _bars(viewer.zone().key, tuple(series), y)
+    card(spec, named(rows, series), title=title, key=key, note=note, empty=empty)
+
+
+def ranking(
+    rows: pa.Table, value: Series, *, title: str, label: str, key: str, note: str = "", empty: str = ""
+) -> None:
+    """Draw one bar a row, longest first; column `name` says what it is, `label` names that kind of thing."""
+    spec = _ranking(value, label, rows.num_rows)
+    card(spec, named(rows, (Series("name", label), value)), title=title, key=key, note=note, empty=empty)
+
+
+def card(
+    spec: dict[str, Any],
+    rows: pa.Table,
+    *,
+    title: str,
+    key: str,
+    note: str = "",
+    empty: str = "",
+    height: int | None = None,
+) -> None:
+    """Draw a titled card with the chart, or the same rows as a table, and a CSV download beside it.
+
+    `note` states window, source and bounds under the title; `empty` is what to say when there are no rows.
+    """
+    with st.container(border=True, gap="xsmall", key=f"chart-{key}"):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.markdown(f"**{title}**", width="content")
+            view = _toolbar(rows, key) if rows.num_rows else "chart"
+        if note:
+            st.caption(note)
+        if not rows.num_rows:
+            st.caption(f":material/insights: {empty or 'Nothing was recorded in this period.'}")
+        elif view == "chart":
+            alt_text = f"{title}. {note}".strip()
+            st.vega_lite_chart(
+                rows,
+                {**spec, "height": height or spec["height"]},
+                width="stretch",
+                alt=alt_text,
+            )
+        else:
+            st.dataframe(rows, hide_index=True, height=HEIGHT_PX, column_config=_columns(rows))
+
+
+def named(rows: pa.Table, series: Sequence[Series]) -> pa.Table:
+    """Keep the time columns and the series, under the names people read."""
+    kept = [(name, name) for name in ("at", "until") if name in rows.column_names]
+    kept += [(s.column, s.label) for s in series]
+    return pa.table({label: rows.column(column) for column, label in kept})
+
+
+def csv(rows: pa.Table) -> bytes:
+    """Write rows as CSV with ISO 8601 times in UTC."""
+    sink = io.BytesIO()
+    pyarrow.csv.write_csv(rows, sink)
+    return sink.getvalue()
+
+
+def _toolbar(rows: pa.Table, key: str) -> str:
+    with st.container(horizontal=True, width="content", vertical_alignment="center", gap="small"):
+        view = st.segmented_control(
+            "View",
+            ["chart", "table"],
+            default="chart",
+            required=True,
+            format_func={"chart": ":material/show_chart:", "table": ":material/table_rows:"}.__getitem__,
+            key=f"{key}-view",
+            label_visibility="collapsed",
+            persist_state="session",
+        )
+        st.download_button(
+            "CSV",
+            data=lambda: csv(rows),
+            file_name=f"{key}.csv",
+            mime="text/csv",
+            key=f"{key}-csv",
+            icon=":material/download:",
+            type="tertiary",
+            on_click="ignore",
+            help="Download these rows; times are UTC",
+        )
+    return view or "chart"
+
+
+def _columns(rows: pa.Table) -> dict[str, ColumnConfig]:
+    where = viewer.zone().key
+    titles = {"at": f"From ({where})", "until": "Until"}
+    return {
+        name: st.column_config.DatetimeColumn(titles[name], format="D MMM, HH:mm", timezone=where)
+        if name in titles
+        else st.column_config.Column(name)
+        for name in rows.column_names
+    }
+
+
+@lru_cache(maxsize=256)
+def _lines(zone: str, series: tuple[Series, ...], y: str) -> dict[str, Any]:
+    base = alt.Chart().encode(
+        x=_time_axis(zone),
+        y=alt.Y("value:Q", title=y, axis=alt.Axis(tickCount=5, format="~s")),
+        color=_color(series),
+        tooltip=_tooltip(y, ",.3~f"),
+    )
+    line = base.mark_line(strokeWidth=2, interpolate="linear")
+    # Points as wide as a finger carry the tooltip; only a lone value between two gaps needs to be seen.
+    points = base.mark_point(size=90, opacity=0, filled=True)
+    return _spec(_fold(alt.LayerChart(data=alt.NamedData("rows"), layer=[line, points]), series))
+
+
+@lru_cache(maxsize=256)
+def _bars(zone: str, series: tuple[Series, ...], y: str) -> dict[str, Any]:
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_bar(binSpacing=1)
+        .encode(
+            x=_time_axis(zone, bin="binned"),
+            x2="until",
+            y=alt.Y("value:Q", title=y, stack="zero", axis=alt.Axis(tickCount=5, format="~s", tickMinStep=1)),
+            color=_color(series),
+            order=alt.Order("rank:Q"),
+            tooltip=_tooltip(y, ",~f"),
+        )
+    )
+    return _spec(_fold(chart, series))
+
+
+@lru_cache(maxsize=256)
+def _ranking(value: Series, label: str, n_rows: int) -> dict[str, Any]:
+    chart = (
+        alt.Chart(alt.NamedData("rows"), height=max(60, 26 * n_rows + 40))
+        .mark_bar(cornerRadiusEnd=3, height={"band": 0.7})
+        .encode(
+            y=alt.Y(
+                f"{label}:N", sort="-x", title=None, axis=alt.Axis(labelLimit=260, ticks=False, domain=False)
+            ),
+            x=alt.X(f"{value.label}:Q", axis=alt.Axis(tickCount=5, format="~s")),
+            tooltip=[alt.Tooltip(f"{label}:N"), alt.Tooltip(f"{value.label}:Q", format=",.3~f")],
+        )
+    )
+    return _spec(chart)
+
+
+def _fold(chart: Chart, series: tuple[Series, ...]) -> Chart:
+    """Turn columns into rows in the browser, where it costs us nothing."""
+    if len(series) > MOST_SERIES:
+        raise ValueError(f"at most {MOST_SERIES} series can be told apart; keep the largest, sum the others")
+    labels: list[str | alt.FieldName] = [s.label for s in series]
+    folded: Chart = chart.transform_fold(labels, as_=["series", "value"]).transform_calculate(
+        rank=f"indexof({labels!r}, datum.series)", utc="utcFormat(datum.at, '%Y-%m-%d %H:%M') + ' UTC'"
+    )
+    return folded
+
+
+def _time_axis(zone: str, **options: Any) -> alt.X:
+    axis = alt.Axis(labelExpr=_TIME_LABEL, grid=False, labelOverlap=True, tickCount=8, labelFlush=True)
+    return alt.X("at:T", title=f"Time ({zone})", axis=axis, **options)
+
+
+def _color(series: tuple[Series, ...]) -> alt.Color:
+    labels = [s.label for s in series]
+    if all(s.hex for s in series):
+        scale = alt.Scale(domain=labels, range=[s.hex or "" for s in series])
+    else:
+        scale = alt.Scale(domain=labels)
+    short = max(map(len, labels)) <= _SHORT_LABEL_CHARS
+    columns = 3 if short and len(labels) != 4 else 2  # four stand better two by two than three and one
+    legend = alt.Legend(orient="top", symbolType="circle", offset=4, columns=columns, labelLimit=220)
+    return alt.Color("series:N", title=None, scale=scale, legend=legend)
+
+
+def _tooltip(y: str, number: str) -> list[alt.Tooltip]:
+    return [
+        alt.Tooltip("series:N", title="Series"),
+        alt.Tooltip("value:Q", title=y, format=number),
+        alt.Tooltip("at:T", title="Time", format="%-d %b %Y, %H:%M"),
+        alt.Tooltip("utc:N", title="UTC"),
+    ]
+
+
+def _spec(chart: alt.Chart | alt.LayerChart) -> dict[str, Any]:
+    """Return the specification without its data, which `st.vega_lite_chart` is given beside it."""
+    spec: dict[str, Any] = chart.to_dict()
+    for given_elsewhere in ("data", "config"):
+        spec.pop(given_elsewhere, None)
+    return {"height": HEIGHT_PX, "padding": {"left": 0, "top": 4, "right": 8, "bottom": 0}, **spec}
+
+
+def bucket(ms: int) -> str:
+    """Say how wide the buckets of a chart are."""
+    return f"per {format.duration(ms)}"
