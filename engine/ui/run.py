@@ -13,8 +13,8 @@ On a page, for a part that refreshes by itself (`every_s=None`: only when its ow
 
     tiles()
 
-Each run has a correlation id of its own, so that tasks it hands over are found with it. A rerun or stop asked
-for by Streamlit is not a failure.
+Each run has a correlation id of its own, so that tasks it hands over are found with it. What fails is
+recorded as failed and becomes a sentence on the page. A rerun or stop asked for by Streamlit is no failure.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +28,7 @@ from structlog.contextvars import bound_contextvars
 from engine import log
 from engine.services import monitor
 from engine.services.monitor import FRAGMENT, RUN
+from engine.ui import edge
 from engine.words import Actor
 
 P = ParamSpec("P")
@@ -46,6 +47,7 @@ def page(name: str, actor: Actor | None = None) -> Iterator[None]:
     st.session_state[_RUN] = run_id
     with (
         bound_contextvars(correlation_id=run_id),
+        edge.caught(name),
         monitor.measure(RUN, f"/{name}", correlation_id=run_id, actor=actor),
     ):
         yield
@@ -61,6 +63,7 @@ def live(every_s: float | None = None) -> Callable[[Callable[P, None]], Callable
             state = st.session_state
             with (
                 bound_contextvars(correlation_id=run_id),
+                edge.caught(draw.__name__),
                 monitor.measure(
                     FRAGMENT,
                     f"/{state.get(_PAGE, '')} {draw.__name__}",

@@ -1,0 +1,94 @@
+"""Overview: how is it going? For watching; nothing here changes anything."""
+
+import streamlit as st
+
+from engine import clock, ui
+from engine.queries import overview, tasks, workers
+from engine.ui import charts, edge, format, session, states, widgets
+from engine.words import Actor, Role, TaskState
+
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+LATEST = 5
+
+actor = session.signed_in()
+every_s = widgets.head("Overview", actor)
+
+
+def read(actor: Actor) -> dict:
+    """One call down for everything this page shows."""
+    return {
+        "tally": overview.tally(actor),
+        "workers": workers.listing(gone_since_ms=clock.now_ms()),
+        "pauses": workers.pauses(),
+        "ended": overview.ended(since_ms=clock.now_ms() - DAY_MS + HOUR_MS, bucket_ms=HOUR_MS),
+        "running": tasks.page(actor, states=(TaskState.RUNNING,), limit=LATEST).items,
+        "failed": tasks.page(actor, states=(TaskState.FAILED,), limit=LATEST).items,
+    }
+
+
+def health(found: dict) -> None:
+    """Say in one line whether anybody must act, and what to do."""
+    alive = [w for w in found["workers"] if w.alive]
+    waiting = found["tally"].n[TaskState.QUEUED]
+    if not alive:
+        st.error(
+            "No worker is running, so tasks wait. Start one with `./offload up` or "
+            "`huey_consumer engine.worker.huey`.",
+            icon=":material/power_off:",
+        )
+    for pause in found["pauses"]:
+        what = "The queue" if pause["scope"] == "*" else f"Tasks of type {format.plain(pause['scope'])}"
+        st.warning(
+            f"{what} is paused by {format.plain(pause['paused_by'])} since "
+            f"{format.relative(pause['paused_at_ms'])}. Running work goes on.",
+            icon=":material/pause_circle:",
+        )
+    if alive and not found["pauses"]:
+        threads = sum(w.threads for w in alive)
+        text = f"{format.plural(len(alive), 'worker')} with {format.plural(threads, 'thread')} ready"
+        widgets.good_news(f"{text}, {format.plural(waiting, 'task')} waiting")
+
+
+def counted(tally: overview.Tally) -> list[widgets.Counter]:
+    return [
+        widgets.Counter(
+            look.word, tally.n[state], "tasks.py", {"state": look.word}, look.mark, overview.COUNTED
+        )
+        for state, look in states.LOOKS.items()
+        if state not in (TaskState.CANCELLED, TaskState.EXPIRED)
+    ]
+
+
+@ui.live(every_s=every_s)
+def board() -> None:
+    found = edge.load("overview", lambda: read(actor))
+    health(found)
+    widgets.counters(counted(found["tally"]))
+    charts.bars(
+        found["ended"],
+        [charts.Series(str(s), states.look(s).word, states.look(s).hex) for s in overview.SHOWN],
+        title="Tasks that ended, per hour",
+        note="Last 24 hours, everybody's work",
+        y="Tasks per hour",
+        key="ended",
+        empty="No task has ended in the last 24 hours. Order a report to see one here.",
+    )
+    left, right = st.columns(2)
+    with left:
+        st.subheader("Running now", anchor=False)
+        for task in found["running"]:
+            widgets.task_line(task)
+        if not found["running"]:
+            st.caption("Nothing is running.")
+    with right:
+        st.subheader("Failed last", anchor=False)
+        for task in found["failed"]:
+            widgets.task_line(task)
+        if not found["failed"]:
+            widgets.good_news("No task has failed")
+
+
+board()
+
+if actor.role is Role.VIEWER:
+    st.caption("Lists and counters show your own tasks; the chart counts everybody's.")

@@ -1,0 +1,78 @@
+"""The Tasks page: the list, and one task."""
+
+import pytest
+
+from engine import lifecycle
+from engine.words import Actor, Role, TaskState
+from tests.pages.conftest import texts
+
+GRACE, ADA = Actor("grace", Role.OPS), Actor("ada", Role.OPS)
+
+
+def test_no_tasks_yet(browse):
+    assert "No tasks yet" in texts(browse(Role.STAFF, "tasks"))
+
+
+def test_the_list_shows_what_the_viewer_may_see(browse):
+    lifecycle.submit(ADA, "probe", {"note": "for ada"})
+    lifecycle.submit(GRACE, "probe", {"note": "for grace"})
+    (mine,) = browse(Role.STAFF, "tasks").dataframe
+    assert list(mine.value["what"]) == ["Probe: for ada"]
+    assert "owner" not in mine.value.columns
+    (all_,) = browse(Role.OPS, "tasks").dataframe
+    assert list(all_.value["what"]) == ["Probe: for grace", "Probe: for ada"]
+
+
+def test_the_filter_in_the_address_is_the_filter_of_the_list(browse):
+    lifecycle.cancel(GRACE, lifecycle.submit(GRACE, "probe", {"note": "stopped"}).task.id)
+    lifecycle.submit(GRACE, "probe", {"note": "waits"})
+    at = browse(Role.OPS, "tasks", state="Cancelled")
+    assert list(at.dataframe[0].value["what"]) == ["Probe: stopped"]
+    nothing = browse(Role.OPS, "tasks", state="Failed")
+    assert "Nothing matches this filter" in texts(nothing)
+
+
+def test_one_task_tells_why_it_waits_and_what_happened(browse):
+    task = lifecycle.submit(GRACE, "probe", {"note": "wait for me"}).task
+    at = browse(Role.OPS, "tasks", id=task.id)
+    assert not at.exception
+    assert "Probe\\: wait for me" in texts(at)
+    assert "No worker" in texts(at)
+    assert task.id in texts(at)
+    assert ":primary-badge[:material/hourglass_top: Queued]" in texts(at)
+
+
+def test_cancel_and_run_again(browse):
+    task = lifecycle.submit(GRACE, "probe", {"note": "x"}).task
+    at = browse(Role.OPS, "tasks", id=task.id)
+    at.button(key=f"detail-cancel-{task.id}").click().run()
+    assert [toast.value for toast in at.toast] == ["Cancelled before it began."]
+    assert ":gray-badge[:material/cancel: Cancelled]" in texts(at)
+    at.button(key=f"detail-retry-{task.id}").click().run()
+    assert ":primary-badge[:material/hourglass_top: Queued]" in texts(at)
+
+
+@pytest.mark.parametrize(("role", "allowed"), [(Role.VIEWER, False), (Role.STAFF, True)])
+def test_buttons_follow_the_gate_of_the_lifecycle(browse, role, allowed):
+    names = {Role.VIEWER: "vera", Role.STAFF: "ada"}
+    task = lifecycle.submit(Actor(names[role], Role.OPS), "probe", {}).task
+    at = browse(role, "tasks", id=task.id)
+    assert lifecycle.may_cancel(Actor(names[role], role), task) is allowed
+    assert any(button.label == "Cancel" for button in at.button) is allowed
+
+
+def test_a_task_of_somebody_else_does_not_exist(browse):
+    task = lifecycle.submit(GRACE, "probe", {"note": "secret"}).task
+    at = browse(Role.STAFF, "tasks", id=task.id)
+    assert [error.value for error in at.error] == ["There is no such task, or it is not yours\\."]
+    assert "secret" not in texts(at)
+
+
+def test_text_of_a_payload_is_never_markdown(browse):
+    task = lifecycle.submit(GRACE, "probe", {"note": "![x](http://evil.example/p.png)"}).task
+    assert "![x](http" not in texts(browse(Role.OPS, "tasks", id=task.id))
+
+
+def test_every_state_can_be_filtered(browse):
+    at = browse(Role.OPS, "tasks")
+    assert len(at.pills[0].options if at.pills else at.button_group[0].options) == len(TaskState)
