@@ -84,14 +84,16 @@ def check_many(actor: Actor, rows: Sequence[Mapping[str, Any]]) -> list[drafts.C
 def change(actor: Actor, schedule_id: str, given: Mapping[str, Any]) -> Schedule:
     """Change fields of a schedule and plan anew from now; the history keeps what they were."""
     now_ms = clock.now_ms()
+    schedule = _own(db.main(), actor, schedule_id)
+    if schedule.system and (fixed := _FIXED_OF_SYSTEM & set(given)):
+        raise Forbidden(f"The {', '.join(sorted(fixed))} of this schedule belongs to the installation.")
+    before = drafts.as_draft(schedule)
+    values = drafts.check(owner_of(db.main(), schedule), before | dict(given)).or_raise()
+    if not schedule.system:
+        drafts.admit(actor, values["type"])
     with db.main().write() as tx:
-        schedule = _own(tx, actor, schedule_id)
-        if schedule.system and (fixed := _FIXED_OF_SYSTEM & set(given)):
-            raise Forbidden(f"The {', '.join(sorted(fixed))} of this schedule belongs to the installation.")
-        before = drafts.as_draft(schedule)
-        values = drafts.check(owner_of(tx, schedule), before | dict(given)).or_raise()
-        if not schedule.system:
-            drafts.admit(actor, values["type"])
+        if _own(tx, actor, schedule_id).changed_at_ms != schedule.changed_at_ms:
+            raise Conflict("The schedule was changed meanwhile; look at it and try again.", code="changed")
         if values["name"] != schedule.name:
             _check_names(tx, schedule.owner, [values["name"]])
         if not values["enabled"]:

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from engine import clock, registry
-from engine.errors import Forbidden, InvalidInput
+from engine.errors import Forbidden, InvalidInput, RateLimited
 from engine.lib import cron
+from engine.records import db
 from engine.records.schedules import Schedule
 from engine.registry import TaskType
 from engine.words import Actor
@@ -149,10 +151,31 @@ def _check_payload(found: Checked, actor: Actor, draft: Draft) -> str:
         found.faults["type"] = f"There is no such task type. There are: {known}."
         return "{}"
     try:
-        return registry.canonical(task_type.parse(draft.payload))
+        model = task_type.parse(draft.payload)
+        _rehearse(actor, task_type, model)
+        if task_type.protect:
+            model = task_type.protect(actor.name, model)
+        return registry.canonical(model)
     except InvalidInput as error:
-        found.faults |= {f"payload.{path}": text for path, text in error.fields.items()}
+        faults = {f"payload.{path}": text for path, text in error.fields.items()}
+        found.faults |= faults or {"payload": error.message}
         return json.dumps(draft.payload)
+
+
+def _rehearse(actor: Actor, task_type: TaskType, model: BaseModel) -> None:
+    """Let the type check a payload as it would at a submit, and undo what that wrote.
+
+    A limit that is reached now says nothing about the first run.
+    """
+    if task_type.on_submit is None:
+        return
+    with suppress(_Undo, RateLimited), db.main().write() as tx:
+        task_type.on_submit(tx, actor, model)
+        raise _Undo
+
+
+class _Undo(Exception):
+    """Ends a transaction whose writes are not wanted."""
 
 
 def _moment(found: Checked, name: str, text: str | None, zone: str) -> int | None:

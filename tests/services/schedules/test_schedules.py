@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from engine.errors import Conflict, Forbidden, InvalidInput, NotFound
+from engine.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited
 from engine.records import db
 from engine.services import schedules
 from engine.words import Actor, Role
@@ -224,3 +224,42 @@ def test_batch_is_bounded(n):
     with pytest.raises(InvalidInput) as caught:
         schedules.create_many(kit.ANN, [made.draft(name=str(i)) for i in range(n)])
     assert caught.value.code == "batch_size"
+
+
+def test_the_types_own_check_runs_now_and_leaves_nothing_behind():
+    def admit(tx, actor, payload):
+        tx.run("insert into queue_pauses (scope, paused_at_ms, paused_by) values ('x', 1, 'y')")
+        if payload.size == 13:
+            raise InvalidInput("No.", fields={"size": "not thirteen"})
+        if payload.size == 14:
+            raise InvalidInput("Not today.")
+        if payload.size == 15:
+            raise RateLimited
+        return payload.model_copy(update={"size": 99})
+
+    kit.add_type(
+        "picky", on_submit=admit, protect=lambda owner, payload: payload.model_copy(update={"size": 2})
+    )
+    with pytest.raises(InvalidInput) as caught:
+        made.add(type="picky", payload={"size": 13})
+    assert caught.value.fields == {"payload.size": "not thirteen"}
+    with pytest.raises(InvalidInput) as caught:
+        made.add(type="picky", payload={"size": 14})
+    assert caught.value.fields == {"payload": "Not today."}
+    assert made.add(type="picky", payload={"size": 15}).payload == '{"size":2}'
+    assert db.main().value("select count(*) from queue_pauses") == 0
+
+
+def test_two_changes_at_once_do_not_overwrite_each_other(monkeypatch):
+    schedule = made.add()
+    check = schedules.drafts.check
+
+    def check_slowly(*given):
+        monkeypatch.setattr(schedules.drafts, "check", check)
+        schedules.change(kit.ANN, schedule.id, {"note": "first"})
+        return check(*given)
+
+    monkeypatch.setattr(schedules.drafts, "check", check_slowly)
+    with pytest.raises(Conflict):
+        schedules.change(kit.ANN, schedule.id, {"note": "second"})
+    assert made.stored(schedule).note == "first"
