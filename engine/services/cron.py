@@ -1,8 +1,11 @@
 """Cron previews as documents: what the command line and HTTP answer, from loosely typed requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
+from engine import clock
 from engine.errors import InvalidInput, OffloadError
 from engine.lib import cron
 from engine.lib.cron import grammar, zones
@@ -111,3 +114,64 @@ def _text(request: Request, name: str, default: str | None) -> str:
         message = f"The field {name} is text." if name in request else f"The field {name} is missing."
         raise InvalidInput(message, code="invalid_field", fields={name: message})
     return given
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A coming run in the schedule's zone, and what the clock change does to it, if it does."""
+
+    at: datetime
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Everything a page shows about an expression while it is typed."""
+
+    normalised: str
+    description: str
+    remarks: list[str]
+    runs: list[Due]
+    truncated: str | None
+    since: date
+    """First of the seven local dates of `week`."""
+    week: list[list[int]]
+    """Runs by hour: 7 rows of 24."""
+    frequency: cron.Frequency
+
+
+def preview(expression: str, zone: str, count: int = DEFAULT_COUNT) -> Preview:
+    """Work out a preview from now on; raise InvalidInput with code and position."""
+    parsed = cron.validate(expression, zone)
+    found = cron.next_runs(expression, zone, None, count)
+    since = clock.now().astimezone(zones.zone(zone)).date()
+    return Preview(
+        normalised=parsed.text,
+        description=in_words(parsed),
+        remarks=grammar.remarks(parsed),
+        runs=_noted(parsed, found.runs, clock.now().astimezone(zones.zone(zone))),
+        truncated=found.truncated,
+        since=since,
+        week=cron.week(expression, since),
+        frequency=cron.frequency(expression, zone),
+    )
+
+
+def _noted(parsed: cron.Expression, runs: Sequence[datetime], now: datetime) -> list[Due]:
+    found = []
+    before = now
+    for run in runs:
+        found.append(Due(run, _note(parsed, run, before)))
+        before = run
+    return found
+
+
+def _note(parsed: cron.Expression, run: datetime, before: datetime) -> str:
+    """Say what a clock change does to a run; empty where it does nothing."""
+    if run.hour not in parsed.hours or run.minute not in parsed.minutes:
+        return "its time is left out by the clock change, so it runs right after"
+    if run.utcoffset() != run.replace(fold=1 - run.fold).utcoffset():
+        return f"in the time that comes twice, {'second' if run.fold else 'first'} pass"
+    if run.utcoffset() != before.utcoffset():
+        return f"first after the clocks change to UTC{run:%z}"
+    return ""

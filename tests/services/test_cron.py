@@ -1,7 +1,10 @@
 """Cron previews as documents."""
 
+from datetime import datetime
+
 import pytest
 
+from engine import clock
 from engine.errors import InvalidInput
 from engine.services import cron
 
@@ -67,3 +70,31 @@ def test_other_documents():
     assert cron.describe({"expression": "@daily"})["description"] == "At 00:00"
     counted = cron.frequency({"expression": "@daily", "start": "2026-01-01"})
     assert (counted["per_year"], counted["busiest_hours"]) == (365, [0])
+
+
+def at(monkeypatch, text):
+    monkeypatch.setattr(clock, "_wall", datetime.fromisoformat(text).timestamp)
+
+
+def test_preview_flags_what_the_clock_change_does(monkeypatch):
+    at(monkeypatch, "2026-03-28T12:00:00+01:00")
+    notes = [due.note for due in cron.preview("30 2 * * *", "Europe/Berlin", 3).runs]
+    assert notes == ["its time is left out by the clock change, so it runs right after", "", ""]
+    notes = [due.note for due in cron.preview("0 12 * * *", "Europe/Berlin", 2).runs]
+    assert notes == ["first after the clocks change to UTC+0200", ""]
+    at(monkeypatch, "2026-10-25T01:45:00+02:00")
+    notes = [due.note for due in cron.preview("30 * * * *", "Europe/Berlin", 3).runs]
+    assert notes == [
+        "in the time that comes twice, first pass",
+        "in the time that comes twice, second pass",
+        "",
+    ]
+
+
+def test_preview_has_a_week_from_the_local_date(monkeypatch):
+    at(monkeypatch, "2026-06-01T23:30:00+00:00")
+    found = cron.preview("0 9 * * 2", "Asia/Tokyo")  # Tuesday 2 June over there
+    assert found.since.isoformat() == "2026-06-02"
+    assert [sum(row) for row in found.week] == [1, 0, 0, 0, 0, 0, 0]
+    assert found.description.startswith("At 09:00")
+    assert (found.frequency.per_year, len(found.runs)) == (53, 10)
