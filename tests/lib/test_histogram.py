@@ -81,6 +81,15 @@ def test_share_up_to_counts_whole_bins(raw, bound):
     assert not raw or exact <= round(share * len(raw)) <= reachable
 
 
+@given(st.lists(st.integers(-5, 10**12)), st.lists(st.integers(-5, 10**12)))
+def test_counting_several_is_counting_each(first, second):
+    at_once, one_by_one = Histogram.of(first), Histogram()
+    at_once.add_all(second)
+    for value in [*first, *second]:
+        one_by_one.add(value)
+    assert at_once == one_by_one
+
+
 def test_negative_values_count_as_zero():
     assert Histogram.of([-5, 0]).bins == {-1: 2}
 

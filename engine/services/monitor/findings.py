@@ -79,7 +79,7 @@ def _in_operations(unit: Unit, trace: Trace) -> Iterator[Sighting]:
             yield _sighting(unit, type_, operation.name, operation.duration_us, example)
 
 
-def stampedes(units: list[Unit]) -> Iterator[tuple[Unit, Sighting]]:
+def stampedes(units: list[Unit]) -> Iterator[Sighting]:
     """Yield where several units computed the same cache entry at the same time."""
     by_key: dict[str, list[tuple[Unit, Operation]]] = {}
     for unit in units:
@@ -90,10 +90,8 @@ def stampedes(units: list[Unit]) -> Iterator[tuple[Unit, Sighting]]:
         n = _most_at_once([operation for _, operation in runs])
         if n >= STAMPEDE:
             cost_us = sum(operation.duration_us for _, operation in runs)
-            yield (
-                runs[0][0],
-                _sighting(runs[0][0], "cache_stampede", key, cost_us, f"{n} at once computed {key}"),
-            )
+            example = f"{n} at once computed {key}"
+            yield _sighting(runs[0][0], "cache_stampede", key, cost_us, example)
 
 
 def _most_at_once(operations: list[Operation]) -> int:

@@ -37,6 +37,16 @@ FULL, EVIDENCE_ONLY, ROLLUPS_ONLY = 2, 1, 0
 """Levels of detail: queries of each event; of the evidence only; no raw rows but the evidence."""
 
 
+class Tally:
+    """One series in one minute while a batch is folded: values are kept aside and counted together."""
+
+    __slots__ = ("rollup", "values")
+
+    def __init__(self) -> None:
+        self.rollup = Rollup()
+        self.values: list[int] = []
+
+
 @dataclass(slots=True)
 class Batch:
     """What one flush writes."""
@@ -49,13 +59,24 @@ class Batch:
     slow: list[Event] = field(default_factory=list)
     n_queries: int = 0
     path_ns: int = 0
+    tallies: dict[tuple[int, Series], Tally] = field(default_factory=dict)
 
-    def rollup(self, minute: int, series: Series) -> Rollup:
-        """Return the rollup of a series in a minute."""
-        found = self.minutes.get((minute, series))
+    def tally(self, minute: int, series: Series) -> Tally:
+        """Return the tally of a series in a minute."""
+        key = (minute, series)
+        found = self.tallies.get(key)
         if found is None:
-            found = self.minutes[minute, series] = Rollup()
+            found = self.tallies[key] = Tally()
         return found
+
+    def count(self) -> None:
+        """Turn tallies into rollups, each series and the total of its kind."""
+        for (minute, series), tally in self.tallies.items():
+            tally.rollup.histogram.add_all(tally.values)
+            self.minutes[minute, series] = tally.rollup
+            total = self.minutes.setdefault((minute, series.total()), Rollup())
+            total.merge(tally.rollup)
+        self.tallies.clear()
 
     def see(self, sighting: Sighting) -> None:
         """Add a sighting, together with equal ones of the same batch."""
@@ -85,22 +106,27 @@ class Folder:
             self._add(batch, unit, level)
             if not number % YIELD_EVERY:
                 time.sleep(0)
-        for _, sighting in findings.stampedes(units):
+        for sighting in findings.stampedes(units):
             batch.see(sighting)
+        batch.count()
         return batch
 
     def _add(self, batch: Batch, unit: Unit, level: int) -> None:
         series = series_of(unit)
         unit.name = series.name
-        facts = _facts(unit.trace)
+        minute = unit.at_ms - unit.at_ms % MINUTE_MS
+        facts = _roll_queries(batch, minute, unit) if unit.trace is not None else _NOTHING
         band = self._band(unit)
         heavy = 0
         for sighting in findings.detect(unit, facts):
             heavy |= findings.TYPES[sighting.type]
             batch.see(sighting)
-        batch.n_queries += facts.n_queries
         batch.path_ns += unit.own_ns
-        self._roll(batch, unit, series, facts, band)
+        self._roll(batch.tally(minute, series), unit, facts, band)
+        if unit.kind == TASK:
+            waited = batch.tally(minute, Series(unit.service, WAIT, series.name, "", ""))
+            waited.values.append(unit.wait_us)
+            waited.rollup.n_good += 1
         reason = self._keep_reason(unit, series, heavy)
         if reason or level > ROLLUPS_ONLY:
             self._keep(batch, unit, series, facts, band, heavy, reason, level)
@@ -110,25 +136,21 @@ class Folder:
             return classify(unit.duration_us, self._target_ms(unit.name), unit.failed)
         return CRITICAL if unit.failed else GOOD
 
-    def _roll(self, batch: Batch, unit: Unit, series: Series, facts: findings.Facts, band: int) -> None:
-        minute = floor(unit.at_ms, MINUTE_MS)
-        trace = unit.trace
-        for key in (series, series.total()):
-            rollup = batch.rollup(minute, key)
-            rollup.histogram.add(unit.duration_us)
-            rollup.n_errors += unit.failed
-            rollup.n_good += band == GOOD
-            rollup.n_warning += band == WARNING
+    def _roll(self, tally: Tally, unit: Unit, facts: findings.Facts, band: int) -> None:
+        tally.values.append(unit.duration_us)
+        rollup, trace = tally.rollup, unit.trace
+        rollup.response_bytes += unit.response_bytes
+        if unit.failed:
+            rollup.n_errors += 1
+        if band == GOOD:
+            rollup.n_good += 1
+        elif band == WARNING:
+            rollup.n_warning += 1
+        if trace is not None:
             rollup.n_queries += facts.n_queries
             rollup.query_us += facts.query_us
-            rollup.response_bytes += unit.response_bytes
-            if trace is not None:
-                rollup.n_cache_hits += trace.cache_hits
-                rollup.n_cache_misses += trace.cache_misses
-        if unit.kind == TASK:
-            _roll_value(batch, minute, Series(unit.service, WAIT, series.name, "", ""), unit.wait_us)
-        if trace is not None:
-            _roll_queries(batch, minute, unit.service, trace)
+            rollup.n_cache_hits += trace.cache_hits
+            rollup.n_cache_misses += trace.cache_misses
 
     def _keep_reason(self, unit: Unit, series: Series, heavy: int) -> str | None:
         if unit.failed:
@@ -201,10 +223,17 @@ def clean_name(name: str) -> str:
 
 def series_of(unit: Unit) -> Series:
     """Return the series a unit belongs to."""
-    outcome = unit.outcome
-    if not outcome:
-        outcome = f"{unit.status // 100}xx" if unit.status else ("failed" if unit.failed else "succeeded")
-    return Series(unit.service, unit.kind, clean_name(unit.name), unit.method, outcome)
+    return _series(
+        unit.service, unit.kind, unit.name, unit.method, unit.outcome, unit.status // 100, unit.failed
+    )
+
+
+@lru_cache(maxsize=4_000)
+def _series(
+    service: str, kind: str, name: str, method: str, outcome: str, status_class: int, failed: bool
+) -> Series:
+    outcome = outcome or (f"{status_class}xx" if status_class else "failed" if failed else "succeeded")
+    return Series(service, kind, clean_name(name), method, outcome)
 
 
 def hash_user(name: str, salt: int) -> str:
@@ -212,23 +241,31 @@ def hash_user(name: str, salt: int) -> str:
     return blake2b(name.encode(), digest_size=6, key=salt.to_bytes(8, "little")).hexdigest()
 
 
-def _facts(trace: Trace | None) -> findings.Facts:
-    return findings.Facts(trace.n_queries, trace.query_us) if trace is not None else findings.Facts()
+_NOTHING = findings.Facts()
 
 
-def _roll_value(batch: Batch, minute: int, series: Series, value_us: int) -> None:
-    for key in (series, series.total()):
-        rollup = batch.rollup(minute, key)
-        rollup.histogram.add(value_us)
-        rollup.n_good += 1
-
-
-def _roll_queries(batch: Batch, minute: int, service: str, trace: Trace) -> None:
+def _roll_queries(batch: Batch, minute: int, unit: Unit) -> findings.Facts:
+    """Count each query in the series of its statement; return what they add up to."""
+    trace = unit.trace
+    assert trace is not None
+    facts = findings.Facts(trace.dropped_runs, trace.dropped_us)
     for sql, statement in tuple(trace.statements.items()):
-        sql_id = fingerprint_id(sql)
-        batch.sql_texts[sql_id] = fingerprint(sql)
-        for duration_ns in statement.durations_ns:
-            _roll_value(batch, minute, Series(service, QUERY, sql_id, "", ""), duration_ns // 1000)
+        durations_us = [duration_ns // 1000 for duration_ns in statement.durations_ns]
+        series = _statement_series(unit.service, sql)
+        if series.name not in batch.sql_texts:
+            batch.sql_texts[series.name] = fingerprint(sql)
+        tally = batch.tally(minute, series)
+        tally.values += durations_us
+        tally.rollup.n_good += len(durations_us)
+        facts.n_queries += len(durations_us)
+        facts.query_us += sum(durations_us)
+    batch.n_queries += facts.n_queries
+    return facts
+
+
+@lru_cache(maxsize=4_000)
+def _statement_series(service: str, sql: str) -> Series:
+    return Series(service, QUERY, fingerprint_id(sql), "", "")
 
 
 def _sql_runs(trace: Trace) -> list[SqlRun]:

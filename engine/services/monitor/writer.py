@@ -12,7 +12,7 @@ from threading import Lock, Thread
 
 from engine import clock, log, settings
 from engine.records import db, findings, metrics, recorders, rollups
-from engine.services.monitor.buffer import Buffer, Ledger
+from engine.services.monitor.buffer import MAX_UNITS, Buffer, Ledger
 from engine.services.monitor.fold import EVIDENCE_ONLY, FULL, ROLLUPS_ONLY, Batch, Folder, hash_user
 from engine.services.monitor.unit import Unit
 
@@ -125,6 +125,9 @@ class Recorder:
         database = self._metrics()
         self._account.begin()
         if self._pending is None:
+            if len(self._buffer) > MAX_UNITS // 2 and self.level > ROLLUPS_ONLY:
+                _log.warning("monitor_detail_reduced", detail=ROLLUPS_ONLY, waiting=len(self._buffer))
+                self.level = ROLLUPS_ONLY  # rather than drop: everything stays in the rollups
             units = self._buffer.take(MAX_BATCH)
             self._pending = Batch(n_units=len(units))  # what is lost if folding raises
             self._pending = self._folder.fold(units, self.level)
@@ -272,12 +275,12 @@ class _Account:
         self._calm = self._calm + 1 if share < budget / 3 else 0
         if share > budget and level > ROLLUPS_ONLY:
             _log.warning(
-                "monitor_detail_reduced", level=level - 1, share_percent=round(share, 2), budget=budget
+                "monitor_detail_reduced", detail=level - 1, share_percent=round(share, 2), budget=budget
             )
             return level - 1
         if self._calm >= CALM_JUDGEMENTS and level < FULL:
             self._calm = 0
-            _log.info("monitor_detail_restored", level=level + 1, share_percent=round(share, 2))
+            _log.info("monitor_detail_restored", detail=level + 1, share_percent=round(share, 2))
             return level + 1
         return level
 
