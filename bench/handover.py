@@ -5,7 +5,8 @@
 Open loop: requests leave at fixed times whatever has come back, and each latency counts from the time it
 should have left, so that a stall is not hidden by the waiting of the client ("coordinated omission").
 Saturation: 100 connections, each sending its next request when the last is answered. Everything runs on this
-machine, the client included; no worker takes tasks meanwhile.
+machine, the client included; no worker takes tasks meanwhile. `--beside N` also renders the same report N
+times inside a request of an application that does without (`bench/blocking.py`), one after the other.
 """
 
 import argparse
@@ -95,6 +96,17 @@ async def saturate(port, request, clients, seconds):
     return len(latencies) / (time.perf_counter() - start), latencies
 
 
+async def one_by_one(port, request, n):
+    """Return the latencies in ms of n requests, the first of which is left out."""
+    connection, latencies = Connection(port), []
+    for _ in range(n + 1):
+        sent = time.perf_counter()
+        status, body = await connection.ask(request)
+        assert status == 202, body
+        latencies.append((time.perf_counter() - sent) * 1000)
+    return latencies[1:]
+
+
 def at(values, q):
     return round(sorted(values)[min(len(values) - 1, int(len(values) * q))], 2)
 
@@ -119,15 +131,23 @@ def api(folder):
 
     cli("users", "add", "bench", "--role", "ops")
     token = cli("users", "token", "bench").strip()
+    with serving("engine.web.app:api", port, environment):
+        yield port, token
+
+
+@contextmanager
+def serving(application, port, environment):
+    """Run uvicorn until the end of the block."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "engine.web.app:api", f"--port={port}", "--no-access-log"],
+        [sys.executable, "-m", "uvicorn", application, f"--port={port}", "--no-access-log"],
         env=environment,
+        cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         asyncio.run(answering(port))
-        yield port, token
+        yield
     finally:
         process.terminate()
         process.wait(20)
@@ -137,7 +157,7 @@ async def answering(port):
     """Wait until the process answers."""
     for _ in range(300):
         try:
-            await Connection(port).ask(b"GET /async-monitoring/health/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            await Connection(port).ask(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             return
         except OSError:
             await asyncio.sleep(0.1)
@@ -151,6 +171,7 @@ def main():
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--saturate", type=float, default=8)
+    parser.add_argument("--beside", type=int, default=0)
     parser.add_argument("--path", choices=list(BODIES), default="/api/reports")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, api(Path(folder) / "data") as (port, token):
@@ -167,6 +188,22 @@ def main():
         if options.saturate:
             per_s, busy = asyncio.run(saturate(port, request, 100, options.saturate))
             result["saturation"] = {"accepted_per_s": round(per_s), "ms": {"p50": at(busy, 0.5)}}
+        if options.beside:
+            blocking = ports.free()
+            environment = {
+                **os.environ,
+                "OFFLOAD_DATA_DIR": str(Path(folder) / "data"),
+                "PYTHONPATH": str(ROOT),
+            }
+            with serving("bench.blocking:app", blocking, environment):
+                inside = asyncio.run(one_by_one(blocking, request, options.beside))
+            handed = asyncio.run(one_by_one(port, request, options.beside))
+            result["beside"] = {
+                "n": options.beside,
+                "inside_ms": {"p50": at(inside, 0.5), "max": at(inside, 1)},
+                "handed_over_ms": {"p50": at(handed, 0.5), "max": at(handed, 1)},
+                "times_faster": round(at(inside, 0.5) / at(handed, 0.5)),
+            }
         print(json.dumps(result))
 
 
