@@ -64,6 +64,10 @@ class Stack:
         made.min, made.max = int(self.min[group]), int(self.max[group])
         return made
 
+    def middles(self) -> Floats:
+        """Return the estimate of the values in each column."""
+        return _middles(self.bins.shape[1])
+
     def _value_at(self, rank: Ints, cumulated: Ints) -> Floats:
         column = (cumulated > rank[:, None]).argmax(axis=1)
         value = np.clip(_middles(self.bins.shape[1])[column], self.min, self.max)

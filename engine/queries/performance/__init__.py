@@ -15,8 +15,16 @@ Each result carries a `Source`: window, n, which rollups, whether it was capped,
 """
 
 from engine.queries.performance.charts import Chart, bands, deploys, distribution, heat_map, traffic
-from engine.queries.performance.cost import Cost, cost
-from engine.queries.performance.evidence import (
+from engine.queries.performance.comparison import (
+    Change,
+    Comparison,
+    around,
+    changes_between,
+    compare,
+    two_routes,
+)
+from engine.queries.performance.costs import Cost, cost
+from engine.queries.performance.events import (
     Bar,
     Event,
     Evidence,
@@ -36,7 +44,9 @@ __all__ = [
     "ORDERS",
     "PERIODS",
     "Bar",
+    "Change",
     "Chart",
+    "Comparison",
     "Cost",
     "Event",
     "Evidence",
@@ -48,8 +58,11 @@ __all__ = [
     "Source",
     "Statement",
     "Trace",
+    "around",
     "bands",
     "by_correlation",
+    "changes_between",
+    "compare",
     "cost",
     "deploys",
     "distribution",
@@ -67,4 +80,5 @@ __all__ = [
     "statistics",
     "trace",
     "traffic",
+    "two_routes",
 ]
