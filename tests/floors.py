@@ -71,7 +71,7 @@ DOORS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),  # supervise asks its own children on loopback
     ("streamlit", ("engine.ui", "pages", "streamlit_app")),
     ("sqlite3", ("engine.records.db", "engine.lib.sqltrace")),
-    ("sqlite_utils", ("engine.records.db", "engine.records.schema")),
+    ("sqlite_utils", ("engine.records.lean", "engine.records.db", "engine.records.schema")),
     ("huey", ("engine.queue", "engine.worker")),
 )
 
