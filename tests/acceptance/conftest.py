@@ -1,12 +1,28 @@
 """Fixtures that run the real processes. `house` is shared by all tests that break nothing; `new_house` makes
 one to break. When a test fails, the end of what its processes printed is in its report."""
 
+import os
+import shutil
+
 import pytest
+from playwright.sync_api import expect, sync_playwright
 
 from engine import tasks
+from engine.lib import ports
 from engine.records import db
 from tests.acceptance.engine_room import EngineRoom
 from tests.acceptance.house import House, running
+
+BROWSER_OPTIONS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    # without these it looks for hosts on the Internet, at every start
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+)
 
 
 @pytest.fixture(scope="session")
@@ -52,9 +68,35 @@ def new_room(new_house, monkeypatch):
     db.reset()
 
 
+@pytest.fixture(scope="module")
+def chromium():
+    """Headless Chromium of the system, for one module: asyncio cannot run in this thread meanwhile."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert path, "Chromium is missing: ./offload test installs it"
+    expect.set_options(timeout=15_000)  # two cores, shared with the processes
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=BROWSER_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browser_page(chromium, house, tmp_path, request):
+    """A page of a browser that nobody has signed in with; if the test fails, a picture of it is kept."""
+    context = chromium.new_context(
+        base_url=ports.url(ports.LOOPBACK, house.port), viewport={"width": 1280, "height": 900}
+    )
+    page = context.new_page()
+    yield page
+    if getattr(request.node, "failed", False):
+        page.screenshot(path=tmp_path / "failed.png", full_page=True)
+    context.close()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
+    item.failed = report.failed
     if report.failed:
         for value in getattr(item, "funcargs", {}).values():
             if isinstance(value, House):
@@ -67,4 +109,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "acceptance" in item.path.parts:
             item.add_marker("acceptance")
-    items.sort(key=lambda item: "acceptance" in item.keywords or "browser" in item.keywords)
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+    items.sort(key=lambda item: ("acceptance" in item.keywords, "browser" in item.keywords))
