@@ -90,7 +90,7 @@ def relative(at_ms: int | None, now_ms: int | None = None) -> str:
     gap = at_ms - (clock.now_ms() if now_ms is None else now_ms)
     if abs(gap) < 1_000:
         return "just now"
-    words = duration(abs(gap) // 1_000 * 1_000) if abs(gap) < 60_000 else _coarse(abs(gap))
+    words = _coarse(abs(gap))
     return f"in {words}" if gap > 0 else f"{words} ago"
 
 
@@ -108,4 +108,4 @@ def _coarse(ms: int) -> str:
     for size_ms, unit in ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min")):
         if ms >= size_ms:
             return f"{ms // size_ms} {unit}"
-    return "0 s"
+    return f"{ms // 1000} s"

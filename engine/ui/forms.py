@@ -33,6 +33,9 @@ LONG_TEXT_CHARS = 500
 """From this length on, a text gets a field of several lines."""
 
 
+_EMPTY = ("Field required", "String should have at least 1 character", "must not be empty")
+
+
 class Uploaded(Protocol):
     """What the form needs to know of a stored file."""
 
@@ -96,7 +99,8 @@ def _field(name: str, field: FieldInfo, key: str, files: Mapping[str, Uploaded |
     if widget == "columns":
         return _columns(field, kind, label, about, key, files)
     if choices := _choices(kind):
-        index = choices.index(default) if default in choices else 0
+        preset = default.value if isinstance(default, Enum) else default
+        index = choices.index(preset) if preset in choices else 0
         return st.selectbox(label, choices, index=index, key=key, help=about, format_func=_choice_label)
     if kind is bool:
         return st.checkbox(label, value=bool(default), key=key, help=about)
@@ -139,7 +143,7 @@ def _columns(
     extra = _extra(field)
     upload = files.get(str(extra.get("of")))
     names = list(upload.facts["numeric" if extra.get("numeric") else "columns"]) if upload else []
-    missing = "Choose a file first" if upload is None else "None"
+    missing = "Choose a file first" if upload is None else "None chosen"
     if get_origin(kind) in (tuple, list):
         return st.multiselect(label, names, key=key, help=about, disabled=not names, placeholder=missing)
     return st.selectbox(
@@ -177,19 +181,27 @@ def _upload(field: FieldInfo, key: str, store: Store | None) -> Uploaded | None:
 
 
 def _found(upload: Uploaded) -> None:
-    rows = upload.facts.get("rows")
+    rows = upload.facts.get("n_rows")
     columns = format.plural(len(upload.facts["columns"]), "column")
     rows_text = f", {format.plural(rows, 'row')}" if isinstance(rows, int) else ""
     st.caption(f":green[:material/check_circle:] Read: {columns}{rows_text}")
 
 
 def _sentence(text: str) -> str:
+    """Say what is wrong as a person would; pydantic's own words are for programmers."""
+    if text in _EMPTY:
+        return "Please fill this in."
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _label(name: str, field: FieldInfo) -> str:
     title = field.title or name.replace("_", " ").capitalize()
-    return title if field.is_required() else f"{title} (optional)" if _optional(field) else title
+    may_stay_empty = not field.is_required() and field.get_default(call_default_factory=True) in (
+        None,
+        "",
+        (),
+    )
+    return f"{title} (optional)" if may_stay_empty else title
 
 
 def _extra(field: FieldInfo) -> Mapping[str, Any]:

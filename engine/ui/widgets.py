@@ -8,7 +8,8 @@ Empty states
     `hidden_by_filter(bound)`       rows exist, the filter hides them; prints the bound of the search
     `good_news(text)`               nothing here is good: said in green
 Acting
-    `act(verb, done)`               run a verb in a callback: its result, or its refusal, becomes a toast
+    `act(verb)`                     run a verb in a callback: its result, or its refusal, becomes a toast
+    `tell(text)`                    a toast in the next run, for after `st.rerun()`
     `confirm(question, ...)`        ask before what cannot be undone; a typed name for purging
 Tasks
     `task_table(tasks, ...)`        many tasks; clicking a row returns its id
@@ -34,7 +35,7 @@ from engine.lib import processes
 from engine.records.db import LockedOrFull
 from engine.records.tasks import Task, links
 from engine.ui import format, session, states, viewer
-from engine.words import Actor, TaskState
+from engine.words import Actor, Role, TaskState
 
 TABLE_ROW_PX = 36
 _QUIET_LINK = "color: inherit; font-size: 0.875rem"
@@ -108,11 +109,11 @@ def flash() -> None:
 def act(verb: Callable[[], str]) -> None:
     """Run a verb that returns what came of it; a refusal becomes a toast as well."""
     try:
-        _remember(verb(), ":material/check_circle:")
+        tell(verb())
     except OffloadError as error:
-        _remember(format.plain(error.message), ":material/error:")
+        tell(format.plain(error.message), ":material/error:")
     except LockedOrFull:
-        _remember("The database is busy or the disk is full. Nothing was changed.", ":material/error:")
+        tell("The database is busy or the disk is full. Nothing was changed.", ":material/error:")
 
 
 def confirm(question: str, text: str, button: str, verb: Callable[[], str], *, typed: str = "") -> None:
@@ -163,13 +164,16 @@ def task_table(tasks: Sequence[Task], *, key: str, owners: bool, height: int | N
     return tasks[cells[0][0]].id if cells and cells[0][0] < len(tasks) else None
 
 
-def task_row(task: Task, actor: Actor, *, key: str) -> None:
-    """Draw one task as a card: what it is, how far it is, and what can be done with it."""
+def task_row(task: Task, actor: Actor, *, key: str, kind: bool = True) -> None:
+    """Draw one task as a card: what it is, how far it is, and what can be done with it.
+
+    `kind=False` leaves out the type's title, for lists of one type.
+    """
     now_ms = clock.now_ms()
     state = task.shown_state(now_ms)
     with st.container(border=True, gap="small", key=f"{key}-{task.id}"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{format.plain(describe(task))}**", width="content")
+            st.markdown(f"**{format.plain(describe(task, kind=kind))}**", width="content")
             st.markdown(states.look(state).badge, width="content", help=_state_help(task))
         if state is TaskState.RUNNING:
             st.progress(
@@ -178,8 +182,8 @@ def task_row(task: Task, actor: Actor, *, key: str) -> None:
         elif task.error_message and state in (TaskState.FAILED, TaskState.RETRYING, TaskState.EXPIRED):
             st.caption(f":red[{format.plain(task.error_message)}]")
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.caption(progress_line(task, now_ms), width="content", help=format.utc(task.created_at_ms))
-            with st.container(horizontal=True, width="content", gap="small"):
+            st.caption(progress_line(task, now_ms), width="content")
+            with st.container(horizontal=True, width="content", gap="small", vertical_alignment="center"):
                 task_buttons(task, actor, key=key)
 
 
@@ -215,10 +219,7 @@ def who(actor: Actor) -> None:
 def task_buttons(task: Task, actor: Actor, *, key: str, details: bool = True) -> None:
     """Draw the buttons that the state of a task and the role of the actor allow."""
     if task.type == "report" and task.state is TaskState.SUCCEEDED:
-        # The route checks the owner; media of Streamlit's own do not.
-        st.link_button(
-            "Download", links(task.id, task.type)["pdf"], icon=":material/download:", type="primary"
-        )
+        _file_buttons(task, actor, key)
     if lifecycle.may_cancel(actor, task):
         asked = task.cancel_requested_at_ms is not None
         st.button(
@@ -243,6 +244,33 @@ def task_buttons(task: Task, actor: Actor, *, key: str, details: bool = True) ->
         )
 
 
+def _file_buttons(task: Task, actor: Actor, key: str) -> None:
+    result = json.loads(task.result or "{}")
+    kept = (result.get("expires_at") or "") > (clock.iso(clock.now_ms()) or "")
+    if actor.role.includes(Role.STAFF) and actor.name == task.owner:
+        st.button(
+            "Again",
+            key=f"{key}-again-{task.id}",
+            icon=":material/replay:",
+            type="tertiary",
+            help="Order the same once more",
+            on_click=act,
+            args=(lambda: again(actor, task),),
+        )
+    if kept:
+        # The route checks the owner; media of Streamlit's own do not.
+        pdf = links(task.id, task.type)["pdf"]
+        st.link_button("Download", pdf, icon=":material/download:", type="primary")
+    else:
+        st.caption("The file is not kept any more.", width="content")
+
+
+def again(actor: Actor, task: Task) -> str:
+    """Submit the same once more, as a new task that names the first."""
+    lifecycle.submit(actor, task.type, json.loads(task.payload), parent_id=task.id)
+    return "Ordered again."
+
+
 def cancel(actor: Actor, task_id: str) -> str:
     """Cancel a task and say who won."""
     won = lifecycle.cancel(actor, task_id).outcome
@@ -259,16 +287,18 @@ def retry(actor: Actor, task_id: str) -> str:
     return "In the queue again, under the same id."
 
 
-def describe(task: Task) -> str:
-    """Say in a few words what a task is: its type's title and what its payload is about."""
-    kind = registry.find(task.type)
-    if kind is None:
+def describe(task: Task, *, kind: bool = True) -> str:
+    """Say in a few words what a task is: its type's title, unless `kind` is false, and what it is about."""
+    known = registry.find(task.type)
+    if known is None:
         return task.type
     try:
-        about = kind.describe(kind.parse(task.payload)) if kind.describe else ""
+        about = known.describe(known.parse(task.payload)) if known.describe else ""
     except OffloadError:
         about = ""
-    return f"{kind.title}: {about}" if about else kind.title
+    if not about:
+        return known.title
+    return f"{known.title}: {about}" if kind else about
 
 
 def progress_line(task: Task, now_ms: int) -> str:
@@ -304,7 +334,8 @@ def _moments(values: Sequence[int | None]) -> pa.Array:
     return pa.array(values, pa.int64()).cast(pa.timestamp("ms", "UTC"))
 
 
-def _remember(text: str, icon: str) -> None:
+def tell(text: str, icon: str = ":material/check_circle:") -> None:
+    """Keep a sentence for the next run of the page, which shows it for a moment."""
     st.session_state.setdefault("flash", []).append((text, icon))
 
 
