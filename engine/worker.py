@@ -13,11 +13,16 @@ from engine.errors import InvalidInput, TaskCancelled
 from engine.lib import child, processes
 from engine.queue import OffloadHuey, Running
 from engine.queue.pulse import Duty, Pulse
-from engine.services import monitor, schedules
+from engine.services import alerts, monitor, regressions, schedules
 from engine.services.reports.delivery import RENDERING
 from engine.words import Outcome
 
-DUTIES: Mapping[str, Duty] = {"schedules": schedules.enqueue_due, "monitor": monitor.beat}
+DUTIES: Mapping[str, Duty] = {
+    "schedules": schedules.enqueue_due,
+    "monitor": monitor.beat,
+    "alerts": alerts.beat,
+    "regressions": regressions.beat,
+}
 """What the beat of a worker does every second beside rescuing; each decides itself whether it is its turn."""
 
 _DEFAULTS: Mapping[str, Any] = {

@@ -87,28 +87,38 @@ def trim(tx: db.Transaction, before_ms: int) -> None:
 
 def salt(tx: db.Transaction, candidate: int) -> int:
     """Return the number that keys this installation's user hashes; the first candidate offered wins."""
-    tx.run(
-        "insert into watermarks (name, at_ms) values ('user_salt', :n) on conflict (name) do nothing",
-        n=candidate,
-    )
+    first_time(tx, "user_salt", candidate)
     return int(tx.value("select at_ms from watermarks where name = 'user_salt'"))
 
 
-def is_due(reader: db.Reader | db.Database, at_ms: int, every_ms: int) -> bool:
+def is_due(reader: db.Reader | db.Database, at_ms: int, every_ms: int, *, turn: str = "beat") -> bool:
     """Tell whether `take_turn` might succeed, without writing."""
-    last = reader.value("select at_ms from watermarks where name = 'beat'") or 0
+    last = reader.value("select at_ms from watermarks where name = :turn", turn=turn) or 0
     return abs(at_ms - int(last)) >= every_ms
 
 
-def take_turn(tx: db.Transaction, at_ms: int, every_ms: int) -> bool:
+def take_turn(tx: db.Transaction, at_ms: int, every_ms: int, *, turn: str = "beat") -> bool:
     """Tell whether it is this caller's turn to do what one process does every so often."""
-    tx.run("insert into watermarks (name, at_ms) values ('beat', 0) on conflict (name) do nothing")
+    first_time(tx, turn, 0)
     return (
         tx.run(
-            """update watermarks set at_ms = :at where name = 'beat'
+            """update watermarks set at_ms = :at where name = :turn
                and (at_ms <= :at - :every or at_ms > :at + :every)""",
             at=at_ms,
             every=every_ms,
+            turn=turn,
+        )
+        == 1
+    )
+
+
+def first_time(tx: db.Transaction, name: str, at_ms: int) -> bool:
+    """Remember that something happened; tell whether that is new."""
+    return (
+        tx.run(
+            "insert into watermarks (name, at_ms) values (:name, :at) on conflict (name) do nothing",
+            name=name,
+            at=at_ms,
         )
         == 1
     )

@@ -37,6 +37,7 @@ from engine.queries.performance.events import (
 )
 from engine.queries.performance.figures import Figures, Kpi, Overview, figures, overview
 from engine.queries.performance.hours import since_ever, statistics
+from engine.queries.performance.regression import Regression, regressions
 from engine.queries.performance.routes import ORDERS, Order, kinds, names, services, slowest
 from engine.queries.performance.selection import PERIODS, Selection, Source, last
 
@@ -54,6 +55,7 @@ __all__ = [
     "Kpi",
     "Order",
     "Overview",
+    "Regression",
     "Selection",
     "Source",
     "Statement",
@@ -74,6 +76,7 @@ __all__ = [
     "last",
     "names",
     "overview",
+    "regressions",
     "services",
     "since_ever",
     "slowest",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlite_utils.migrations import Migrations
 
-from engine.records.schema import access, calls, files, metrics, responses, schedules, tasks
+from engine.records.schema import access, alerts, calls, files, metrics, responses, schedules, tasks
 
 MigrationSets = tuple[Migrations, ...]
 
@@ -15,7 +15,7 @@ MAIN: MigrationSets = (
     schedules.migrations,
     calls.migrations,
 )
-METRICS: MigrationSets = (metrics.migrations,)
+METRICS: MigrationSets = (metrics.migrations, alerts.migrations)
 CACHE: MigrationSets = (responses.migrations,)
 
 FILES: Mapping[str, MigrationSets] = {"offload.db": MAIN, "metrics.db": METRICS, "cache.db": CACHE}

@@ -1,0 +1,54 @@
+"""Alert rules, where each stands, and the alerts they raised."""
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("alerts")
+
+
+@migrations()
+def create_alerts(db: Database) -> None:
+    """A rule counts evaluations in a row (`n_bad`, `n_good`) and has at most one open alert."""
+    for sql in (
+        """
+        create table alert_rules (
+            id text primary key,
+            title text not null,
+            measure text not null,
+            service text,
+            name text,
+            threshold real not null,
+            window_s integer not null,
+            to_open integer not null,
+            to_clear integer not null,
+            least_n integer not null,
+            enabled integer not null default 1,
+            muted_until_ms integer,
+            n_bad integer not null default 0,
+            n_good integer not null default 0,
+            value real,
+            n integer not null default 0,
+            evaluated_at_ms integer,
+            changed_at_ms integer not null,
+            changed_by text not null
+        )
+        """,
+        """
+        create table alerts (
+            id integer primary key,
+            rule_id text not null,
+            title text not null,
+            opened_at_ms integer not null,
+            cleared_at_ms integer,
+            first_value real not null,
+            worst_value real not null,
+            message text not null,
+            acknowledged_at_ms integer,
+            acknowledged_by text,
+            note text not null default ''
+        )
+        """,
+        "create unique index alerts_open on alerts (rule_id) where cleared_at_ms is null",
+        "create index alerts_opened on alerts (opened_at_ms)",
+    ):
+        db.execute(sql)

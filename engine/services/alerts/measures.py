@@ -1,0 +1,97 @@
+"""What an alert rule can look at."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine import settings
+from engine.queries import alerts as reads
+from engine.queries import performance
+from engine.queries.performance import Figures, Selection
+from engine.records.alerts import Rule
+
+WIDEST_S = 86_400
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value, how much it counts, and over how long; value None where there was too little."""
+
+    value: float | None
+    n: int
+    window_s: int
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One thing to look at. `below` means that low values are bad; `unit` is for the message."""
+
+    title: str
+    unit: str
+    read: Callable[[Rule, int], Measured]
+    below: bool = False
+
+    def bad(self, value: float, threshold: float) -> bool:
+        """Tell whether a value is beyond the threshold."""
+        return value < threshold if self.below else value > threshold
+
+
+def _figure(pick: Callable[[Figures], float | None], kind: str = "http") -> Callable[[Rule, int], Measured]:
+    """Read a figure of the rollups; the window widens until it holds enough to mean something."""
+
+    def read(rule: Rule, now_ms: int) -> Measured:
+        window_s = rule.window_s
+        while True:
+            selection = Selection(now_ms - window_s * 1000, now_ms, kind, rule.service, rule.name)
+            found = performance.figures(selection.snapped())
+            if found.n >= rule.least_n:
+                return Measured(pick(found), found.n, window_s)
+            if window_s >= WIDEST_S:
+                return Measured(None, found.n, window_s)
+            window_s = min(window_s * 4, WIDEST_S)
+
+    return read
+
+
+def _oldest_waiting(rule: Rule, now_ms: int) -> Measured:
+    value, n = reads.oldest_waiting_s(now_ms)
+    return Measured(value, n, 0)
+
+
+def _stalled(rule: Rule, now_ms: int) -> Measured:
+    n = reads.stalled_tasks(now_ms)
+    return Measured(n, n, 0)
+
+
+def _missed(rule: Rule, now_ms: int) -> Measured:
+    n = reads.missed_occurrences(now_ms - rule.window_s * 1000)
+    return Measured(n, n, rule.window_s)
+
+
+def _not_recorded(rule: Rule, now_ms: int) -> Measured:
+    n = reads.units_not_recorded(now_ms - rule.window_s * 1000)
+    return Measured(n, n, rule.window_s)
+
+
+def _disk(rule: Rule, now_ms: int) -> Measured:
+    usage = shutil.disk_usage(settings.get().data_dir)
+    return Measured(100 * (usage.total - usage.free) / usage.total, 1, 0)
+
+
+MEASURES: dict[str, Measure] = {
+    "p95": Measure("p95 of requests", "ms", _figure(lambda f: f.p95_ms)),
+    "error_rate": Measure("Error rate of requests", "%", _figure(lambda f: _percent(f.error_rate))),
+    "apdex": Measure("Apdex of requests", "", _figure(lambda f: f.apdex), below=True),
+    "page_p95": Measure("p95 of page runs", "ms", _figure(lambda f: f.p95_ms, "run")),
+    "queue_wait_p95": Measure("p95 of the wait of tasks", "ms", _figure(lambda f: f.p95_ms, "wait")),
+    "task_failures": Measure("Failed task attempts", "%", _figure(lambda f: _percent(f.error_rate), "task")),
+    "oldest_waiting": Measure("Age of the oldest waiting task", "s", _oldest_waiting),
+    "stalled": Measure("Running tasks without a heartbeat", "", _stalled),
+    "missed_occurrences": Measure("Skipped due times of schedules", "", _missed),
+    "not_recorded": Measure("Units the monitor dropped or lost", "", _not_recorded),
+    "disk": Measure("Disk used", "%", _disk),
+}
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
