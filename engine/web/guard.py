@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.responses import PlainTextResponse, RedirectResponse
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine import settings
@@ -25,7 +25,6 @@ from engine.words import Actor
 COOKIE = "offload_session"
 LOGIN = "/auth/login"
 HEALTH = "/async-monitoring/health"
-SIGNED_OUT = "You are signed out. Reload this page to sign in."
 WS_UNAUTHORIZED = 4401
 WS_FORBIDDEN = 4403
 
@@ -107,6 +106,8 @@ def _refusal(
     if actor is None and not _public(scope):
         if credential is not None and credential.kind == "token":
             return Unauthorized("The token is not valid.", code="token_not_valid")
+        if scope["path"].startswith(_STREAMLIT):  # shown to people whose session ended with a page open
+            return Unauthorized("You are signed out. Reload this page to sign in.")
         return Unauthorized("Sign in, or send an API token as Authorization: Bearer.")
     if credential is not None and credential.kind == "token":
         return None  # no browser sends a bearer token by itself
@@ -132,9 +133,6 @@ async def _refuse(
         await send({"type": "websocket.close", "code": code, "reason": refusal.message})
     elif unauthorized and _page_request(scope, headers):
         await RedirectResponse(_login_path(scope), 303, {"Cache-Control": "no-store"})(scope, receive, send)
-    elif unauthorized and scope["path"].startswith(_STREAMLIT):
-        # Streamlit shows this to the person whose session ended while a page was open.
-        await PlainTextResponse(SIGNED_OUT, 401)(scope, receive, send)
     else:
         extra = {"WWW-Authenticate": "Bearer"} if unauthorized else {}
         await errors.answer(refusal, scope, headers=extra)(scope, receive, send)

@@ -61,7 +61,8 @@ def test_machines_without_a_session_get_401_in_the_one_shape(streamlit, path):
 @pytest.mark.parametrize("path", ["/_stcore/upload_file/a/b", "/_stcore/host-config", "/_stcore/metrics"])
 def test_open_page_without_a_session_is_told_what_to_do(streamlit, path):
     answer = streamlit.client().get(path)
-    assert (answer.status_code, answer.text) == (401, "You are signed out. Reload this page to sign in.")
+    assert answer.status_code == 401
+    assert answer.json()["error"]["message"] == "You are signed out. Reload this page to sign in."
 
 
 @pytest.mark.parametrize(
