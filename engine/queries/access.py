@@ -137,6 +137,12 @@ def session(id_hash: str) -> Session | None:
     return Session(row["name"], Role(row["role"]), row["expires_at_ms"], row["method"]) if row else None
 
 
+def link_exists(secret_hash: str) -> bool:
+    """Whether there is such a sign-in link, spent or not."""
+    sql = "select count(*) from signin_links where secret_hash = :hash"
+    return bool(db.main().value(sql, hash=secret_hash))
+
+
 def token_owner(secret_hash: str) -> tuple[str, Role] | None:
     """Return whose token this is; one indexed read, done at each request."""
     row = db.main().one(

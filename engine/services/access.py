@@ -15,7 +15,8 @@ TOKEN_PREFIX = "ofl_"  # noqa: S105 - marks tokens for secret scanners; no secre
 MAX_NAME = 64
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
-_RESERVED = frozenset({SYSTEM.name})
+_RESERVED = frozenset({SYSTEM.name, "nobody", "unknown"})
+"""Names the audit trail uses for those who are no users."""
 
 
 def add_user(actor: Actor, name: str, role: Role) -> str:

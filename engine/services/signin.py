@@ -7,12 +7,14 @@ from engine.errors import Conflict, InvalidInput, RateLimited, Unauthorized
 from engine.lib import passwords, secret
 from engine.queries import access as queries
 from engine.records import audit, db, sessions, users
-from engine.words import Actor
+from engine.words import Actor, Role
 
 WINDOW_MS = 15 * 60_000
 ANYWHERE = 10
 """How many times `login_tries` one name may fail over all addresses, and one address over all names."""
 MAX_SECRET = 200
+NOBODY = Actor("nobody", Role.VIEWER)
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,7 @@ def by_password(name: str, password: str, visit: Visit) -> SignedIn:
     user = queries.user(name)
     stored = user.password_hash if user and user.disabled_at_ms is None else None
     if not passwords.matches(stored, password) or user is None:
-        if user is not None:
-            _audit_refusal(user, visit)
+        _audit_refusal(user, visit)
         raise Unauthorized("Name or password is wrong.", code="signin_failed")
     fresh = passwords.hash_password(password) if stored and passwords.outdated(stored) else None
     with db.main().write() as tx:
@@ -57,11 +58,13 @@ def by_link(token: str, visit: Visit) -> SignedIn:
 
     Of any number of clients that race for one link, one gets in.
     """
-    with db.main().write() as tx:
-        name = users.spend_link(tx, secret.digest(token[:MAX_SECRET]))
-        user = queries.user(name, tx) if name else None
-        if user is not None and user.disabled_at_ms is None:
-            return _start(tx, user, visit, "link")
+    digest = secret.digest(token[:MAX_SECRET])
+    if queries.link_exists(digest):  # so that guesses never take the write lock
+        with db.main().write() as tx:
+            name = users.spend_link(tx, digest)
+            user = queries.user(name, tx) if name else None
+            if user is not None and user.disabled_at_ms is None:
+                return _start(tx, user, visit, "link")
     raise Unauthorized("This sign-in link has been used or has expired.", code="link_not_valid")
 
 
@@ -144,9 +147,14 @@ def _begin_try(key: str, address: str) -> None:
     )
 
 
-def _audit_refusal(user: queries.User, visit: Visit) -> None:
+def _audit_refusal(user: queries.User | None, visit: Visit) -> None:
+    """Leave a row for unknown names too: a disk flush more or less would tell who exists.
+
+    Not the name that was typed, though: people type passwords there.
+    """
     with db.main().write() as tx:
-        audit.add(tx, Actor(user.name, user.role), "session.refused", user.name, {"address": visit.address})
+        name = user.name if user else UNKNOWN
+        audit.add(tx, NOBODY, "session.refused", name, {"address": visit.address})
 
 
 def _start(tx: db.Transaction, user: queries.User, visit: Visit, method: str) -> SignedIn:

@@ -8,6 +8,7 @@ import logging
 import pkgutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -19,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from engine import __version__, log, settings, tasks
 from engine.records import db
-from engine.web import errors, routes
+from engine.web import documents, errors, routes
 from engine.web.envelope import Envelope
 from engine.web.guard import Guard
 from engine.web.limits import BodyLimit, TrailingSlash
@@ -47,6 +48,7 @@ def build(*, outer: Sequence[Middleware] = ()) -> FastAPI:
         lifespan=lifespan if outer else None,
     )
     errors.install(app)
+    app.openapi = partial(documents.openapi, app)  # type: ignore[method-assign]
     for router in routers():
         # `include_router` wraps the routes of each router, which triples the cost of finding one
         app.router.routes.extend(router.routes)

@@ -17,7 +17,7 @@ PAGE_POLICY = "; ".join(
         # Streamlit's charts compile expressions, and its bundle writes inline styles.
         "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
         "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob: https:",
+        "img-src 'self' data: blob:",
         "font-src 'self' data:",
         "connect-src 'self' data: blob:",
         "worker-src 'self' blob:",

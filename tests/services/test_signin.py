@@ -59,7 +59,7 @@ def test_password_signs_in_whatever_the_case_of_the_name(anna):
 def test_wrong_password_and_unknown_user_look_the_same_and_cost_the_same(anna, quick_hashes):
     access.add_user(SYSTEM, "nopass", Role.STAFF)
     quick_hashes.clear()
-    wrong, unknown, without = fail(), fail("nobody"), fail("nopass")
+    wrong, unknown, without = fail(), fail("norbert"), fail("nopass")
     assert (wrong.message, wrong.code) == (unknown.message, unknown.code) == (without.message, without.code)
     assert len(quick_hashes) == 3
 
@@ -97,6 +97,13 @@ def test_signing_in_again_replaces_the_session_of_the_browser(anna):
     assert signin.session_actor(anna) is None
 
 
+def test_guessed_links_never_wait_for_the_write_lock(data_dir, monkeypatch):
+    db.main()
+    monkeypatch.setattr(db.Database, "write", None)
+    with pytest.raises(Unauthorized):
+        signin.by_link("a guess", HERE)
+
+
 def test_link_expires_after_24_hours(data_dir, monkeypatch):
     token = access.add_user(SYSTEM, "anna", Role.STAFF).partition("=")[2]
     later(monkeypatch, 24 * 3600 + 1)
@@ -119,6 +126,15 @@ def test_of_many_clients_racing_for_one_link_one_gets_in(data_dir):
         got = [cookie for cookie in pool.map(spend, range(8)) if cookie]
     assert len(got) == 1
     assert db.main().value("select count(*) from sessions") == 1
+
+
+def test_refusals_write_as_much_for_unknown_names_as_for_known(anna):
+    def rows_written(name):
+        before = db.main().value("select count(*) from audit")
+        fail(name)
+        return db.main().value("select count(*) from audit") - before
+
+    assert rows_written("anna") == rows_written("norbert") == 1
 
 
 @pytest.mark.parametrize("token", ["", "x", "\ud800", "'; drop table users; --", "a" * 10_000_000])
@@ -146,9 +162,9 @@ def test_eleventh_failure_from_one_address_is_refused_with_the_time_it_opens(ann
 
 def test_unknown_names_are_limited_as_known_ones(anna):
     for _ in range(10):
-        fail("nobody")
+        fail("norbert")
     with pytest.raises(RateLimited):
-        signin.by_password("nobody", PASSWORD, HERE)
+        signin.by_password("norbert", PASSWORD, HERE)
 
 
 def test_success_clears_the_count_of_the_pair(anna):
@@ -224,15 +240,18 @@ def test_hash_with_old_parameters_is_renewed_at_sign_in(anna, monkeypatch):
 
 def test_sign_ins_leave_audit_rows(anna):
     fail()
-    fail("nobody")
+    fail("norbert")
     signin.by_password("anna", PASSWORD, HERE)
     signin.sign_out(anna)
+    refused = [row.object for row in queries.audit() if row.actor == "nobody"]
+    assert refused == ["unknown", "anna"]
     trail = [(row.actor, row.action) for row in reversed(queries.audit())]
     assert trail == [
         ("system", "user.add"),
         ("anna", "session.start"),
         ("anna", "password.set"),
-        ("anna", "session.refused"),
+        ("nobody", "session.refused"),
+        ("nobody", "session.refused"),
         ("anna", "session.start"),
         ("anna", "session.end"),
     ]

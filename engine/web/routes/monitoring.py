@@ -15,7 +15,7 @@ from engine.queries import tasks as reads
 from engine.queries import workers
 from engine.records import db
 from engine.records.tasks import Task
-from engine.web import actors
+from engine.web import actors, documents
 from engine.web.guard import Credential
 from engine.web.stream import Listener, watching
 from engine.words import Actor, Role
@@ -41,13 +41,13 @@ class BulkStatus(BaseModel):
     )
 
 
-@router.get("/tasks/{task_id}/status/", summary="One task")
+@router.get("/tasks/{task_id}/status/", summary="One task", responses={200: {"model": documents.Task}})
 def status(task_id: str, actor: SignedIn) -> JSONResponse:
     """Return the task; 404 if there is none or it is not yours."""
     return JSONResponse(reads.required(actor, task_id).document())
 
 
-@router.post("/tasks/bulk-status/", summary="Up to 100 tasks")
+@router.post("/tasks/bulk-status/", summary="Up to 100 tasks", responses={200: {"model": documents.Several}})
 def bulk_status(body: BulkStatus, actor: SignedIn) -> JSONResponse:
     """Return the tasks in the order asked for, without those that are not yours, which are in `missing`."""
     found = reads.several(actor, body.task_ids)
@@ -56,7 +56,7 @@ def bulk_status(body: BulkStatus, actor: SignedIn) -> JSONResponse:
     return JSONResponse({"items": items, "next": None, "missing": missing})
 
 
-@router.post("/tasks/{task_id}/cancel/", summary="Stop a task")
+@router.post("/tasks/{task_id}/cancel/", summary="Stop a task", responses=documents.STOPPED)
 def cancel(task_id: str, actor: SignedIn) -> JSONResponse:
     """Cancel at once what waits (200), ask what runs to stop (202); 409 for what has ended."""
     done = lifecycle.cancel(actor, task_id)

@@ -11,7 +11,7 @@ from engine.errors import Conflict, Gone, NotFound
 from engine.queries import files
 from engine.queries import tasks as reads
 from engine.records.artifacts import Artifact
-from engine.web import actors
+from engine.web import actors, documents
 from engine.web.submission import Options, submit
 from engine.words import Actor, TaskState
 
@@ -30,7 +30,7 @@ class NewReport(Options):
     params: dict[str, Any] = Field(default_factory=dict, description="The fields of the report's form.")
 
 
-@router.post("", status_code=202, summary="Order a report")
+@router.post("", status_code=202, summary="Order a report", responses=documents.HANDED_OVER)
 async def create(body: NewReport, actor: SignedIn) -> JSONResponse:
     """Answer 202 with the task as soon as it is stored; `links.pdf` is where the file will be."""
     payload = {"report": body.report, "params": body.params}

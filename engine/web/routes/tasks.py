@@ -13,7 +13,7 @@ from engine.errors import Conflict, Gone
 from engine.queries import files
 from engine.queries import tasks as reads
 from engine.services import results, waiting
-from engine.web import actors
+from engine.web import actors, documents
 from engine.web.submission import Options, submit
 from engine.words import Actor, TaskState
 
@@ -39,13 +39,13 @@ class Again(BaseModel):
     )
 
 
-@router.post("", status_code=202, summary="Hand a task over")
+@router.post("", status_code=202, summary="Hand a task over", responses=documents.HANDED_OVER)
 async def create(body: NewTask, actor: SignedIn) -> JSONResponse:
     """Answer 202 with the task as soon as it is stored for good; nothing is done within the request."""
     return await submit(actor, body.type, body.payload, body, prefix="payload.")
 
 
-@router.get("", summary="List tasks")
+@router.get("", summary="List tasks", responses={200: {"model": documents.TaskList}})
 def listing(
     actor: SignedIn,
     type: Annotated[str | None, Query(max_length=64)] = None,
@@ -59,7 +59,12 @@ def listing(
     return JSONResponse({"items": [task.document() for task in page.items], "next": page.next})
 
 
-@router.post("/{task_id}/retry", status_code=202, summary="Run a task again")
+@router.post(
+    "/{task_id}/retry",
+    status_code=202,
+    summary="Run a task again",
+    responses={202: {"model": documents.Task}},
+)
 def retry(task_id: str, actor: SignedIn, body: Again | None = None) -> JSONResponse:
     """Run a failed, cancelled or expired task again under its id; 409 for any other."""
     submitted = lifecycle.retry(actor, task_id, body.payload if body else None)
