@@ -11,6 +11,8 @@ from engine.records.tasks import Task
 from engine.words import Outcome, TaskState
 
 _EXPIRED_AT_ONCE = 500
+_SILENT_MS = 15 * 60_000
+"""Far longer than any lease: a worker this silent has lost its tasks already."""
 
 
 def rescue(gone: Callable[[Row], bool], *, trust_leases: bool) -> int:
@@ -29,9 +31,12 @@ def rescue(gone: Callable[[Row], bool], *, trust_leases: bool) -> int:
         for task in running
         if task.worker_id not in alive or (trust_leases and (task.lease_until_ms or 0) < now_ms)
     )
-    for worker_id in dead:
+    reasons = dict.fromkeys(dead, "process gone")
+    if trust_leases:
+        reasons |= {row["id"]: "silent" for row in rows if _silent_for_long(row, now_ms)}
+    for worker_id, reason in reasons.items():
         with db.main().write() as tx:
-            workers.stop(tx, worker_id, now_ms, "process gone")
+            workers.stop(tx, worker_id, now_ms, reason)
     return taken
 
 
@@ -43,6 +48,12 @@ def expire_waiting() -> int:
         return 0
     with db.main().write() as tx:
         return sum(expire(tx, task, now_ms) for task in late)
+
+
+def _silent_for_long(row: Row, now_ms: int) -> bool:
+    """Whether a worker of another machine, container or boot is written off; its next beat undoes it."""
+    silence_ms = max(_SILENT_MS, int(4 * settings.get().lease_s * 1000))
+    return bool(now_ms - row["heartbeat_at_ms"] > silence_ms)
 
 
 def _take(task_id: str, token: int) -> bool:

@@ -75,6 +75,22 @@ def test_lease_is_not_judged_while_clocks_cannot_be_trusted(wall):
     assert rescue(trust_leases=False) == 0
 
 
+def test_worker_of_a_former_boot_is_written_off_after_15_minutes_of_silence(wall):
+    register_worker("before the reboot")
+    wall.advance(15 * 60)
+    rescue()
+    assert len(workers.live(db.main())) == 1
+    wall.advance(1)
+    rescue(trust_leases=False)
+    assert len(workers.live(db.main())) == 1
+    rescue()
+    assert workers.live(db.main()) == []
+    with db.main().write() as tx:
+        usage = {"memory_bytes": 1, "children_memory_bytes": 0, "cpu_percent": 0.0}
+        workers.beat(tx, "before the reboot", NOON_MS, usage)
+    assert len(workers.live(db.main())) == 1
+
+
 def test_task_of_a_worker_nobody_knows_is_taken():
     task = submit_and_claim("never registered")
     assert rescue(trust_leases=False) == 1
