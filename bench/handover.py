@@ -23,6 +23,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import psutil
+
 from engine.lib import ports
 
 ROOT = Path(__file__).parents[1]
@@ -121,7 +123,7 @@ def request_of(path, token):
 
 @contextmanager
 def api(folder):
-    """Run the api process on a data folder; yield its port and the token of a user of the role ops."""
+    """Run the api process on a data folder; yield its port, the token of a user of the role ops, and it."""
     environment = {**os.environ, "OFFLOAD_DATA_DIR": str(folder), "PYTHONPATH": str(ROOT)}
     port = ports.free()
 
@@ -131,8 +133,8 @@ def api(folder):
 
     cli("users", "add", "bench", "--role", "ops")
     token = cli("users", "token", "bench").strip()
-    with serving("engine.web.app:api", port, environment):
-        yield port, token
+    with serving("engine.web.app:api", port, environment) as process:
+        yield port, token, process
 
 
 @contextmanager
@@ -147,7 +149,7 @@ def serving(application, port, environment):
     )
     try:
         asyncio.run(answering(port))
-        yield
+        yield psutil.Process(process.pid)
     finally:
         process.terminate()
         process.wait(20)
@@ -174,7 +176,7 @@ def main():
     parser.add_argument("--beside", type=int, default=0)
     parser.add_argument("--path", choices=list(BODIES), default="/api/reports")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, api(Path(folder) / "data") as (port, token):
+    with tempfile.TemporaryDirectory() as folder, api(Path(folder) / "data") as (port, token, process):
         request = request_of(options.path, token)
         asyncio.run(open_loop(port, request, 50, 2))  # warm
         latencies, statuses = asyncio.run(open_loop(port, request, options.rate, options.seconds))
@@ -186,8 +188,15 @@ def main():
             | {f"p{int(q * 100)}": at(latencies, q) for q in (0.5, 0.95, 0.99, 1)},
         }
         if options.saturate:
+            before = process.cpu_times()
             per_s, busy = asyncio.run(saturate(port, request, 100, options.saturate))
-            result["saturation"] = {"accepted_per_s": round(per_s), "ms": {"p50": at(busy, 0.5)}}
+            after = process.cpu_times()
+            cpu_us = (after.user + after.system - before.user - before.system) / len(busy) * 1e6
+            result["saturation"] = {
+                "accepted_per_s": round(per_s),
+                "ms": {"p50": at(busy, 0.5)},
+                "api_cpu_us_each": round(cpu_us),
+            }
         if options.beside:
             blocking = ports.free()
             environment = {

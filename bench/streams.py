@@ -19,8 +19,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import psutil
-
 from bench.handover import api, at
 from engine import lifecycle, tasks
 from engine.records import db
@@ -105,10 +103,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.environ["OFFLOAD_DATA_DIR"] = str(Path(folder) / "data")
         tasks.load()
-        with api(Path(folder) / "data") as (port, token):
-            (process,) = [
-                p for p in psutil.Process().children() if "engine.web.app:api" in " ".join(p.cmdline())
-            ]
+        with api(Path(folder) / "data") as (port, token, process):
             print(json.dumps(asyncio.run(run(port, token, options, process))))
 
 
