@@ -105,6 +105,7 @@ class Database:
         self._synchronous = synchronous
         self._local = threading.local()
         self._write_lock = threading.Lock()
+        self._writing_thread: int | None = None
         self._writer: sqlite3.Connection | None = None
         self._pid = os.getpid()
 
@@ -134,10 +135,11 @@ class Database:
     def write(self) -> Iterator[Transaction]:
         """Open a write transaction; commit at the end of the block, roll back if it raises.
 
-        Raises LockedOrFull when the lock is not had within the busy timeout, or the disk is full.
+        Raises LockedOrFull when the lock is not had within the busy timeout, or the disk is full, and
+        RuntimeError for a write within a write of the same thread, which would wait for itself.
         """
         self._notice_fork()
-        with self._write_lock:
+        with self._one_writer():
             connection = self._writer = self._writer or _open(self.path, self._synchronous)
             connection.execute("begin immediate")
             try:
@@ -147,6 +149,19 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("rollback")
                 raise
+
+    @contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        if self._writing_thread == threading.get_ident():
+            raise RuntimeError("a write within a write of the same thread")
+        if not self._write_lock.acquire(timeout=settings.get().busy_timeout_s):
+            raise LockedOrFull("database is locked")
+        self._writing_thread = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._writing_thread = None
+            self._write_lock.release()
 
     def version(self) -> int:
         """Return a number that changes when another connection has committed; the cheapest poll there is."""
@@ -162,7 +177,7 @@ class Database:
     def _notice_fork(self) -> None:
         if self._pid != os.getpid():  # a child must not share its parent's connections or lock
             self._local, self._write_lock, self._pid = threading.local(), threading.Lock(), os.getpid()
-            self._writer = None
+            self._writer = self._writing_thread = None
 
     def _connect(self) -> sqlite3.Connection:
         self._notice_fork()

@@ -1,5 +1,6 @@
 import multiprocessing
 import sqlite3
+import threading
 
 import pytest
 
@@ -23,6 +24,35 @@ def test_a_folder_that_came_with_the_clone_is_closed_to_others(data_dir):
     data_dir.mkdir(mode=0o755)
     db.main().read("select 1")
     assert (data_dir.stat().st_mode & 0o777) == 0o700
+
+
+def test_write_within_a_write_is_an_error_not_a_deadlock(data_dir):
+    with db.main().write() as tx:
+        with pytest.raises(RuntimeError, match="within a write"), db.main().write():
+            pass
+        tx.run("insert into queue_pauses (scope, paused_at_ms, paused_by) values ('*', 1, 'ann')")
+    assert db.main().value("select count(*) from queue_pauses") == 1
+
+
+def test_thread_waits_for_another_no_longer_than_the_busy_timeout(data_dir, monkeypatch):
+    monkeypatch.setenv("OFFLOAD_BUSY_TIMEOUT_S", "0.05")
+    db.reset()
+    refused = []
+
+    def write():
+        try:
+            with db.main().write():
+                pass
+        except db.LockedOrFull as error:
+            refused.append(str(error))
+
+    with db.main().write():
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join(10)
+    assert refused == ["database is locked"]
+    write()
+    assert len(refused) == 1
 
 
 def test_files_are_private_and_durable(data_dir):
