@@ -102,10 +102,13 @@ class Stats:
 
     @property
     def success_rate(self) -> float | None:
-        """Share of the occurrences that are over which ran and succeeded; None before the first."""
-        over = self.expected - self.by_status.get("waiting", 0)
+        """Share of the occurrences that ran, or should have, which succeeded; None before the first.
+
+        What a rule left out (skipped, overlapped) or a person cancelled is no failure.
+        """
         good = sum(self.by_status.get(status, 0) for status in ("on_time", "late", "caught_up"))
-        return good / over if over else None
+        ran = good + self.by_status.get("failed", 0)
+        return good / ran if ran else None
 
     def document(self) -> dict[str, Any]:
         """Return the JSON shape of the statistics."""

@@ -36,7 +36,7 @@ def validate(request: Request) -> dict[str, Any]:
         "zone": zones.zone(zone).key,
         "valid": True,
         "normalised": parsed.text,
-        "remarks": grammar.remarks(parsed),
+        "remarks": _remarks(parsed, zone),
         "tz_version": zones.version(),
     }
 
@@ -148,13 +148,22 @@ def preview(expression: str, zone: str, count: int = DEFAULT_COUNT) -> Preview:
     return Preview(
         normalised=parsed.text,
         description=in_words(parsed),
-        remarks=grammar.remarks(parsed),
+        remarks=_remarks(parsed, zone),
         runs=_noted(parsed, found.runs, clock.now().astimezone(zones.zone(zone))),
         truncated=found.truncated,
         since=since,
         week=cron.week(expression, since),
         frequency=cron.frequency(expression, zone),
     )
+
+
+def _remarks(parsed: cron.Expression, zone: str) -> list[str]:
+    """Return the remarks that apply in a zone: one without clock changes has no such nights."""
+    found = grammar.remarks(parsed)
+    now_s = clock.now_ms() // 1000
+    if len(list(zones.stretches(zone, now_s, now_s + 366 * zones.DAY_S))) == 1:
+        found = [remark for remark in found if remark != grammar.ONCE]
+    return found
 
 
 def _noted(parsed: cron.Expression, runs: Sequence[datetime], now: datetime) -> list[Due]:

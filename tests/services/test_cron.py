@@ -98,3 +98,9 @@ def test_preview_has_a_week_from_the_local_date(monkeypatch):
     assert [sum(row) for row in found.week] == [1, 0, 0, 0, 0, 0, 0]
     assert found.description.startswith("At 09:00")
     assert (found.frequency.per_year, len(found.runs)) == (53, 10)
+
+
+def test_a_zone_without_clock_changes_has_no_remark_about_them():
+    assert "clock change" in " ".join(cron.preview("30 2 * * *", "Europe/Berlin").remarks)
+    assert cron.preview("30 2 * * *", "Asia/Tokyo").remarks == []
+    assert cron.validate({"expression": "30 2 * * *"})["remarks"] == []

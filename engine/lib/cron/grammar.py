@@ -26,6 +26,7 @@ ALIASES = {
 }
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+ONCE = "On nights of a clock change it runs once: after the gap, or on the first pass."
 MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 """Most days each month can have, January first."""
 
@@ -100,7 +101,7 @@ def remarks(expression: Expression) -> list[str]:
     if not expression.either_day and day != "*":
         found += _short_months(expression)
     if not expression.follows_clock:
-        found.append("On nights of a clock change it runs once: after the gap, or on the first pass.")
+        found.append(ONCE)
     return found
 
 

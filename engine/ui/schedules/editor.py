@@ -39,6 +39,7 @@ def new(actor: Actor) -> None:
         st.info("Your role may not schedule any kind of task.", icon=":material/lock:")
         return
     _rule("new", "", "")
+    st.session_state.setdefault("new-type", "report" if "report" in types else next(iter(types)))
     with st.container(horizontal=True):
         name = st.text_input("Name", key="new-name", max_chars=100, placeholder="Morning report")
         chosen = st.selectbox("What runs", list(types), format_func=lambda n: types[n].title, key="new-type")

@@ -159,7 +159,8 @@ def _day(day: date) -> str:
 @lru_cache(maxsize=1)
 def _heat() -> dict[str, Any]:
     """Return the heat map's specification; an hour without a run stays empty."""
-    band = {"type": "ordinal", "axis": {"ticks": False, "domain": False, "labelAngle": 0}}
+    axis = {"ticks": False, "domain": False, "labelAngle": 0, "labelOverlap": False}
+    band = {"type": "ordinal", "axis": axis}
     return {
         "height": 200,
         "mark": {"type": "rect", "cornerRadius": 2, "stroke": None},
@@ -172,6 +173,7 @@ def _heat() -> dict[str, Any]:
                 "type": "quantitative",
                 "title": "Runs",
                 "scale": {"domainMin": 0},
+                "legend": {"tickMinStep": 1, "format": "d"},
             },
             "tooltip": [{"field": name} for name in ("Day", "Hour", "Runs")],
         },
