@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine import clock
+from engine import clock, settings
 from engine.errors import InvalidInput
 from engine.lib.histogram import RELATIVE_ERROR
 from engine.records import db
@@ -50,11 +50,21 @@ class Selection:
 
     @property
     def step_ms(self) -> int:
-        """Return the width of one chart point: at most about `_POINTS` of them."""
+        """Return the width of a chart point: at most about `_POINTS` of them, no finer than what is kept."""
         length = self.end_ms - self.start_ms
         least = MINUTE_MS if length <= _MINUTES_FOR_MS else HOUR_MS if length <= _HOURS_FOR_MS else DAY_MS
+        least = max(least, self._finest_kept_ms)
         fitting = (s for s in STEPS_MS if s >= least and length <= s * _POINTS)
         return next(fitting, STEPS_MS[-1])
+
+    @property
+    def _finest_kept_ms(self) -> int:
+        """Return the finest rollups that still reach back to the begin of the window."""
+        age_d = (clock.now_ms() - self.start_ms) / DAY_MS
+        limits = settings.get()
+        return (
+            MINUTE_MS if age_d <= limits.minute_keep_d else HOUR_MS if age_d <= limits.hour_keep_d else DAY_MS
+        )
 
     @property
     def tier_ms(self) -> int:
@@ -77,6 +87,10 @@ class Selection:
         """Return the window of the same length just before."""
         length = self.end_ms - self.start_ms
         return replace(self, start_ms=self.start_ms - length, end_ms=self.start_ms)
+
+    def of(self, kind: str) -> "Selection":
+        """Return the same window for another kind of work."""
+        return replace(self, kind=kind)
 
     def only(self, name: str, method: str | None = None) -> "Selection":
         """Return the same window for one route."""

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from engine import clock
 from engine.errors import InvalidInput
 from engine.lib import trace as tracing
 from engine.lib.trace import Statement, Trace
@@ -241,10 +242,17 @@ def test_a_period_that_ends_before_it_begins_is_refused():
         performance.last("2 fortnights")
 
 
-def test_windows_are_widened_to_whole_buckets():
+def test_windows_are_widened_to_whole_buckets(monkeypatch):
+    monkeypatch.setattr(clock, "_wall", lambda: 66 * DAY / 1000)
     window = Selection(30 * DAY + 5, 65 * DAY + 5).snapped()
     assert (window.start_ms, window.end_ms) == (30 * DAY, 65 * DAY + HOUR)
     assert (window.step_ms, window.tier_ms, window.total_tier_ms) == (6 * HOUR, HOUR, DAY)
+
+
+@pytest.mark.parametrize(("age_d", "tier"), [(6, MINUTE), (8, HOUR), (390, HOUR), (400, DAY)])
+def test_old_windows_are_drawn_from_what_is_still_kept(monkeypatch, age_d, tier):
+    monkeypatch.setattr(clock, "_wall", lambda: age_d * DAY / 1000)
+    assert Selection(0, 6 * HOUR).tier_ms == tier
 
 
 def test_statistics_by_hour_for_export(record):

@@ -61,8 +61,8 @@ def test_performance_summary_says_its_numbers_window_and_source(pages):
     assert "Page 1 of 2" in first
     assert "Page 2 of 2" in second
     assert "GET /api/things/{thing_id}/part-0 9,000 0 %" in second
-    assert "The 14 routes with the most time, of 23." in second
-    assert "12 events were not recorded" in second
+    assert "The 14 routes with the most time; there are more." in second
+    assert "12 events could not be recorded" in second
     assert "Source: every request recorded" in second
 
 

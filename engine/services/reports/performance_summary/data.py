@@ -1,98 +1,74 @@
-"""What was recorded in the period of a performance summary."""
+"""What was recorded in the period of a performance summary: the numbers of the Performance page."""
 
 from dataclasses import asdict
 from typing import Any
 
 from engine import clock, settings
-from engine.queries import summary
-from engine.records.rollups import DAY_MS, HOUR_MS, MINUTE_MS, Rollup, floor
+from engine.queries import performance
+from engine.queries.performance import Figures, Selection
 from engine.services.reports.performance_summary.form import Form
 from engine.services.reports.performance_summary.shape import Bucket, PerformanceData, Route, Totals
 
-_BUCKETS = (  # the longest period drawn with this width of bucket: at most about 200 points
-    (3 * HOUR_MS, MINUTE_MS),
-    (16 * HOUR_MS, 5 * MINUTE_MS),
-    (2 * DAY_MS, 15 * MINUTE_MS),
-    (8 * DAY_MS, HOUR_MS),
-    (50 * DAY_MS, 6 * HOUR_MS),
-)
 _ROUTES, _OTHERS = 20, 10
 
 
 def gather(form: Form, owner: str) -> dict[str, Any]:
-    """Return the data of the report as JSON; the period is widened to what is still kept of it."""
-    start_ms, end_ms = _window(form)
-    bucket_ms = bucket_of(end_ms - start_ms)
-    now = summary.period(form.service, "http", start_ms, end_ms, bucket_ms)
-    before = summary.period(form.service, "http", 2 * start_ms - end_ms, start_ms, DAY_MS)
-    routes = summary.parts(form.service, "http", start_ms, end_ms)
+    """Return the data of the report as JSON; the period is widened to whole buckets of what is kept of it."""
+    assert form.start and form.end, "fixed at submit"
+    asked = Selection(clock.to_ms(form.start), clock.to_ms(form.end), service=form.service or None)
+    window = asked.snapped()
+    overview = performance.overview(window)
+    routes = performance.slowest(window, limit=_ROUTES)
+    cost = performance.cost(window)
     data = PerformanceData(
-        start_ms=start_ms,
-        end_ms=end_ms,
-        bucket_ms=bucket_ms,
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
+        bucket_ms=window.step_ms,
         zone=form.zone,
         made_at_ms=clock.now_ms(),
         target_ms=settings.get().apdex_t_ms,
         service=form.service,
-        requests=_totals(now.total),
-        before=_totals(before.total),
-        buckets=_series(now),
-        routes=[_route(part) for part in routes[:_ROUTES]],
-        n_routes=len(routes),
-        all_ms=now.total.histogram.sum / 1000,
-        pages=[_route(part) for part in summary.parts(form.service, "run", start_ms, end_ms)[:_OTHERS]],
-        tasks=[_route(part) for part in summary.parts(form.service, "task", start_ms, end_ms)[:_OTHERS]],
-        n_dropped=summary.n_dropped(start_ms, end_ms),
+        requests=_totals(overview.figures),
+        before=_totals(overview.previous),
+        buckets=_series(window),
+        routes=_routes(routes),
+        has_more_routes=routes.source.capped,
+        pages=_routes(performance.slowest(window.of("run"), limit=_OTHERS)),
+        tasks=_routes(performance.slowest(window.of("task"), limit=_OTHERS)),
+        n_dropped=cost.n_dropped + cost.n_lost,
     )
     return asdict(data)
 
 
-def bucket_of(length_ms: int) -> int:
-    """Return the width of the buckets in which a period is drawn."""
-    return next((bucket for longest, bucket in _BUCKETS if length_ms <= longest), DAY_MS)
+def _totals(figures: Figures) -> Totals:
+    return Totals(figures.n, figures.n_errors, figures.p50_ms, figures.p95_ms, figures.p99_ms, figures.apdex)
 
 
-def _window(form: Form) -> tuple[int, int]:
-    """Return the period in whole minutes, or in whole hours or days where finer sums are gone."""
-    assert form.start and form.end, "fixed at submit"
-    start_ms, end_ms = clock.to_ms(form.start), clock.to_ms(form.end)
-    age_ms, limits = clock.now_ms() - start_ms, settings.get()
-    if age_ms > limits.hour_keep_d * DAY_MS:
-        grain = DAY_MS
-    else:
-        grain = HOUR_MS if age_ms > limits.minute_keep_d * DAY_MS else MINUTE_MS
-    return floor(start_ms, grain), -(-end_ms // grain) * grain
-
-
-def _series(period: summary.Period) -> list[Bucket]:
+def _series(window: Selection) -> list[Bucket]:
     """Return every bucket of the period, those without requests too: they are gaps, not absent."""
-    first, width = floor(period.start_ms, period.bucket_ms), period.bucket_ms
-    return [_bucket(at_ms, period.buckets.get(at_ms)) for at_ms in range(first, period.end_ms, width)]
+    failed: dict[Any, int] = {}
+    for row in performance.traffic(window).table.to_pylist():
+        failed[row["at"]] = failed.get(row["at"], 0) + row["n_errors"]
+    return [
+        Bucket(clock.to_ms(row["at"]), row["n"], failed[row["at"]], row["p50"], row["p95"], row["p99"])
+        for row in performance.bands(window).table.to_pylist()
+    ]
 
 
-def _bucket(at_ms: int, rollup: Rollup | None) -> Bucket:
-    totals = _totals(rollup or Rollup())
-    return Bucket(at_ms, totals.n, totals.n_failed, totals.p50, totals.p95, totals.p99)
-
-
-def _totals(rollup: Rollup) -> Totals:
-    histogram = rollup.histogram
-    if not histogram.count:
-        return Totals()
-    apdex = (rollup.n_good + rollup.n_warning / 2) / histogram.count
-    p50, p95, p99 = (histogram.quantile(q) / 1000 for q in (0.5, 0.95, 0.99))
-    return Totals(histogram.count, rollup.n_errors, p50, p95, p99, apdex)
-
-
-def _route(part: summary.Part) -> Route:
-    histogram = part.rollup.histogram
-    return Route(
-        part.name,
-        part.method,
-        histogram.count,
-        part.rollup.n_errors,
-        histogram.quantile(0.5) / 1000,
-        histogram.quantile(0.95) / 1000,
-        histogram.max / 1000,
-        histogram.sum / 1000,
-    )
+def _routes(found: performance.Chart) -> list[Route]:
+    rows = found.table.to_pylist()
+    services = {row["service"] for row in rows}
+    return [
+        Route(
+            name=row["name"],
+            method=row["method"],
+            service=row["service"] if len(services) > 1 else "",
+            n=row["n"],
+            n_failed=row["n_errors"],
+            p50=row["p50"],
+            p95=row["p95"],
+            max=row["max"],
+            share=row["share"],
+        )
+        for row in rows
+    ]

@@ -34,9 +34,9 @@ def _values(data: PerformanceData) -> dict[str, Any]:
         "tiles": _tiles(data),
         "latency_chart": _latency(data),
         "traffic_chart": _traffic(data),
-        "routes": _rows(data.routes, data.all_ms),
-        "pages": _rows(data.pages, sum(page.total for page in data.pages)),
-        "tasks": _rows(data.tasks, sum(task.total for task in data.tasks)),
+        "routes": _rows(data.routes),
+        "pages": _rows(data.pages),
+        "tasks": _rows(data.tasks),
     }
 
 
@@ -109,10 +109,6 @@ def _traffic(data: PerformanceData) -> str:
     return charts.bar_chart(_axis(data), stacks, wording.count, alt=alt)
 
 
-def _rows(routes: Sequence[Route], all_ms: float) -> list[dict[str, Any]]:
-    """Add to each route its share of the whole time, as a number and a bar."""
-    shares = [route.total / (all_ms or 1) for route in routes]
-    return [
-        {"route": route, "share": share, "bar": charts.share_bar(share, _BLUE)}
-        for route, share in zip(routes, shares, strict=True)
-    ]
+def _rows(routes: Sequence[Route]) -> list[dict[str, Any]]:
+    """Put beside each route the bar of its share."""
+    return [{"route": route, "bar": charts.share_bar(route.share, _BLUE)} for route in routes]

@@ -44,8 +44,10 @@ class Route:
     p50: float
     p95: float
     max: float
-    total: float
-    """Time of all its requests together."""
+    share: float
+    """Its part of the time of everything of its kind, from 0 to 1."""
+    service: str = ""
+    """Empty where all that is listed belongs to one."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,11 @@ class PerformanceData:
     buckets: list[Bucket] = field(default_factory=list)
     routes: list[Route] = field(default_factory=list)
     """By total time, the largest first."""
-    n_routes: int = 0
-    all_ms: float = 0
-    """Time of all requests together, those of routes not listed too."""
+    has_more_routes: bool = False
     pages: list[Route] = field(default_factory=list)
     tasks: list[Route] = field(default_factory=list)
     n_dropped: int = 0
-    """Events that were not recorded because a buffer was full."""
+    """Events that were not recorded: a buffer was full, or a process was killed before it wrote."""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "PerformanceData":
