@@ -111,6 +111,7 @@ def worker_answers(pid: int) -> bool:
 def announce(host: str, port: int, api_port: int) -> None:
     """Print the addresses and, as long as no administrator has signed in, a link to do so."""
     api, pages = ports.url(host, api_port), settings.get().public_url or ports.url(host, port)
+    access.remember_address(pages)
     lines = [
         "",
         "  Offload is running.",

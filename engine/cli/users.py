@@ -10,9 +10,6 @@ from engine.queries import access as reads
 from engine.services import access
 from engine.words import Role
 
-LOCAL_URL = "http://127.0.0.1:8501"
-"""Where the pages are unless OFFLOAD_PUBLIC_URL says otherwise."""
-
 _ROLES = click.Choice([role.value for role in Role])
 _COLUMNS = {
     "name": "NAME",
@@ -95,6 +92,13 @@ def revoke(token_id: str) -> None:
     click.echo("Revoked.")
 
 
+@command.command("sign-out")
+@click.argument("name")
+def sign_out(name: str) -> None:
+    """End all sessions of a person at once; tokens stay."""
+    click.echo(f"{access.end_sessions(COMMAND_LINE, name)} sessions ended.")
+
+
 @command.command("disable")
 @click.argument("name")
 def disable(name: str) -> None:
@@ -112,7 +116,7 @@ def enable(name: str) -> None:
 
 
 def _print_link(name: str, path: str, fmt: str) -> None:
-    url = (settings.get().public_url or LOCAL_URL) + path
+    url = access.address() + path
     document: dict[str, Any] = {"name": name, "link": url, "valid_h": settings.get().signin_link_h}
     if fmt == "json":
         print_json(document)

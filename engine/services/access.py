@@ -3,6 +3,7 @@
 import re
 import secrets
 from itertools import count
+from pathlib import Path
 
 from engine import clock, settings
 from engine.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -13,6 +14,7 @@ from engine.words import SYSTEM, Actor, Role
 
 TOKEN_PREFIX = "ofl_"  # noqa: S105 - marks tokens for secret scanners; no secret itself
 MAX_NAME = 64
+LOCAL_URL = "http://127.0.0.1:8501"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 _RESERVED = frozenset({SYSTEM.name, "nobody", "unknown"})
@@ -80,6 +82,16 @@ def disable_user(actor: Actor, name: str) -> None:
         audit.add(tx, actor, "user.disable", user.name, ended)
 
 
+def end_sessions(actor: Actor, name: str) -> int:
+    """Sign a person out everywhere; return how many sessions ended. Tokens stay."""
+    _require_admin(actor)
+    with db.main().write() as tx:
+        user = _known(tx, name)
+        n = sessions.remove_all(tx, user.name)
+        audit.add(tx, actor, "user.sign_out", user.name, {"sessions": n})
+    return n
+
+
 def enable_user(actor: Actor, name: str) -> None:
     """Let a person back in; they need a new link, and new tokens."""
     _require_admin(actor)
@@ -125,9 +137,28 @@ def check_name(name: str) -> None:
         raise InvalidInput(f"The name {name} is reserved.", fields={"name": "reserved"})
 
 
+def remember_address(url: str) -> None:
+    """Note where the pages are reached, so that links made elsewhere on this machine lead there."""
+    _address_file().write_text(url)
+
+
+def address() -> str:
+    """Return where people reach the pages: the setting, or where they were last started."""
+    if public_url := settings.get().public_url:
+        return public_url
+    try:
+        return _address_file().read_text().strip() or LOCAL_URL
+    except OSError:
+        return LOCAL_URL
+
+
 def link_path(token: str) -> str:
     """Return the path that spends a link."""
     return f"/auth/login?token={token}"
+
+
+def _address_file() -> Path:
+    return db.main().path.with_name("pages.url")
 
 
 def _new_link(tx: db.Transaction, name: str) -> str:

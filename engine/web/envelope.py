@@ -37,6 +37,8 @@ _FIXED = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Content-Security-Policy", PAGE_POLICY),
 )
+_PRIVATE = ("/api/", "/async-monitoring/", "/auth/", "/metrics")
+"""Answers that differ from person to person; no cache on the way may keep them."""
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -90,6 +92,8 @@ def _add_headers(headers: MutableHeaders, scope: Scope, correlation_id: str) -> 
     headers[CORRELATION_HEADER] = correlation_id
     for name, value in _FIXED:
         headers.setdefault(name, value)
+    if scope["path"].startswith(_PRIVATE):
+        headers.setdefault("Cache-Control", "no-store")
     if secure(scope):
         headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 

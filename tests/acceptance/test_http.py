@@ -22,6 +22,14 @@ def watch(client, path):
     return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
 
 
+def test_pages_stream_too(house):
+    client = house.client("ops", pages=True)
+    links = client.post("/api/tasks", json={"type": "probe", "payload": {"sleep_ms": 300}}).json()["links"]
+    told = watch(client, links["stream"])
+    assert told[0]["state"] in ("queued", "running")
+    assert told[-1]["state"] == "succeeded"
+
+
 def test_report_is_ordered_watched_and_fetched(house, staff):
     answer = staff.post("/api/reports", json={"report": "performance_summary", "params": {}})
     assert answer.status_code == 202, answer.text

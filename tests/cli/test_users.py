@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from engine.cli.users import command
 from engine.errors import Conflict, InvalidInput, NotFound
-from engine.services import signin
+from engine.services import access, signin
 from engine.words import Role
 
 LINK = "http://127.0.0.1:8501/auth/login?token="
@@ -35,6 +35,20 @@ def test_link_uses_the_address_people_use(run, monkeypatch):
     run("add", "anna", "--role", "staff")
     assert run("link", "anna").output.startswith("https://offload.example/auth/login?token=")
     assert json.loads(run("link", "anna", "--format", "json").output)["name"] == "anna"
+
+
+def test_link_leads_to_where_the_pages_were_last_started(run):
+    access.remember_address("http://127.0.0.1:9000")
+    assert run("add", "anna", "--role", "staff").output.startswith("http://127.0.0.1:9000/auth/login?token=")
+
+
+def test_sign_out_ends_the_sessions_and_keeps_the_tokens(run):
+    link = run("add", "anna", "--role", "staff").output.strip()
+    token = run("token", "anna").output.strip()
+    cookie = signin.by_link(link.partition("=")[2], signin.Visit("here")).cookie
+    assert run("sign-out", "anna").output == "1 sessions ended.\n"
+    assert signin.session_actor(cookie) is None
+    assert signin.token_actor(token)
 
 
 def test_token_prints_the_token_alone(run):

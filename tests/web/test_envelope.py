@@ -71,6 +71,11 @@ def test_security_headers_are_on_every_answer_and_stricter_ones_stay(client):
     assert "frame-ancestors 'self'" in policy
 
 
+def test_answers_for_one_person_are_kept_by_no_cache(people):
+    for path in ("/api/tasks", "/auth/login", "/async-monitoring/health/"):
+        assert people.client().get(path).headers["cache-control"] == "no-store"
+
+
 def test_https_is_insisted_on_where_people_use_it(client, monkeypatch):
     monkeypatch.setenv("OFFLOAD_PUBLIC_URL", "https://offload.example")
     settings.get.cache_clear()
