@@ -1,5 +1,6 @@
 """`offload webhooks`: sign, verify and replay."""
 
+import importlib
 import sys
 
 import click
@@ -10,7 +11,20 @@ from engine.errors import InvalidInput
 from engine.lib import signing
 
 
-@click.group()
+class _WithReplay(click.Group):
+    """Loads `replay` only to run it: signing and verifying need neither database nor task types."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), "replay"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "replay":
+            found: click.Command = importlib.import_module("engine.cli.webhook_replay").replay
+            return found
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_WithReplay)
 def command() -> None:
     """Sign, verify and replay webhooks."""
 

@@ -5,6 +5,7 @@ the task's row together with its attempt or event row. Every way in (pages, HTTP
 passes through here, so here the limits and roles are applied.
 """
 
+from engine.lifecycle.announce import EVENTS, deliver, emit, emit_test
 from engine.lifecycle.control import (
     Cancelled,
     cancel,
@@ -30,6 +31,7 @@ from engine.lifecycle.run import (
 from engine.lifecycle.submit import Order, Submitted, submit, submit_each, submit_in, submit_many
 
 __all__ = [
+    "EVENTS",
     "Cancelled",
     "Ending",
     "Order",
@@ -37,6 +39,9 @@ __all__ = [
     "any_due",
     "cancel",
     "claim",
+    "deliver",
+    "emit",
+    "emit_test",
     "expire_waiting",
     "keep_log",
     "mark_sent",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from engine import clock, registry
 from engine.errors import Conflict, Forbidden, InvalidInput, NotFound
-from engine.lifecycle import moves
+from engine.lifecycle import announce, moves
 from engine.lifecycle.submit import Submitted, submit_in
 from engine.records import attempts, audit, db, tasks, workers
 from engine.records.db import Reader
@@ -47,6 +47,7 @@ def cancel(actor: Actor, task_id: str) -> Cancelled:
         now_ms = clock.now_ms()
         if tasks.end_waiting(tx, task, TaskState.CANCELLED, now_ms=now_ms):
             moves.note(tx, task.id, task.state, TaskState.CANCELLED, actor=actor.name, now_ms=now_ms)
+            announce.ended(tx, task, TaskState.CANCELLED)
             outcome: Literal["cancelled", "requested", "ended"] = "cancelled"
         elif tasks.request_cancel(tx, task, actor.name, now_ms):
             outcome = "requested"
@@ -121,6 +122,7 @@ def _purge_batch(actor: Actor, type_name: str | None) -> int:
         batch = tasks.waiting(tx, type_name, _system_types(), _PURGED_AT_ONCE)
         for task in batch:
             tasks.end_waiting(tx, task, TaskState.CANCELLED, now_ms=now_ms)
+            announce.ended(tx, task, TaskState.CANCELLED)
         by_state = [(task.id, task.state) for task in batch]
         attempts.note_many(
             tx, by_state, TaskState.CANCELLED, actor=actor.name, now_ms=now_ms, reason="queue purged"

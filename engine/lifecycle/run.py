@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from engine import clock, registry, settings
 from engine.errors import LeaseLost
 from engine.lib.storable import storable
-from engine.lifecycle import moves
+from engine.lifecycle import announce, moves
 from engine.records import attempts, db, tasks, workers
 from engine.records.db import Reader, Row, Transaction
 from engine.records.tasks import Task
@@ -198,6 +198,7 @@ def finish(
     actor = task.cancel_requested_by or "worker"
     if reason or state is not TaskState.SUCCEEDED:
         moves.note(tx, task.id, TaskState.RUNNING, state, actor=actor, now_ms=now_ms, reason=reason)
+    announce.ended(tx, task, state)
     return state
 
 
@@ -207,6 +208,7 @@ def expire(tx: Transaction, task: Task, now_ms: int) -> bool:
     ended = tasks.end_waiting(tx, task, TaskState.EXPIRED, now_ms=now_ms, error=error)
     if ended:
         moves.note(tx, task.id, task.state, TaskState.EXPIRED, actor="clock", now_ms=now_ms)
+        announce.ended(tx, task, TaskState.EXPIRED)
     return ended
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from engine import clock, log, registry
 from engine.errors import Conflict, Forbidden, InvalidInput
-from engine.lifecycle import moves
+from engine.lifecycle import hooks, moves
 from engine.records import attempts, audit, db, tasks
 from engine.records.db import Transaction
 from engine.records.tasks import Task
@@ -28,6 +28,13 @@ class Submitted:
 
     task: Task
     created: bool
+    webhooks: tuple[dict[str, str], ...] = ()
+    """The webhooks given with it; a secret made here is shown here, and never again."""
+
+    def document(self) -> dict[str, Any]:
+        """Return what a submit is answered with: the task, and its webhooks if it has any."""
+        document = self.task.document()
+        return {**document, "webhooks": list(self.webhooks)} if self.webhooks else document
 
 
 def submit(actor: Actor, type_name: str, payload: Mapping[str, Any], **options: Any) -> Submitted:
@@ -83,6 +90,7 @@ def submit_in(
     correlation_id: str | None = None,
     parent_id: str | None = None,
     schedule_id: str | None = None,
+    webhooks: Sequence[Mapping[str, Any]] = (),
 ) -> Submitted:
     """Accept a task inside the caller's transaction."""
     task_type = _admit(actor, type_name)
@@ -107,12 +115,13 @@ def submit_in(
     )
     tasks.insert(tx, row)
     moves.note(tx, row["id"], None, row["state"], actor=actor.name, now_ms=row["created_at_ms"])
-    audit.add(tx, actor, "task.submit", row["id"], {"type": type_name})
+    if not task_type.system:
+        audit.add(tx, actor, "task.submit", row["id"], {"type": type_name})
     task = tasks.get(tx, row["id"])
     assert task is not None
     if task_type.on_stored:
         task_type.on_stored(tx, task, model)
-    return Submitted(task, created=True)
+    return Submitted(task, created=True, webhooks=hooks.attach(tx, task, webhooks))
 
 
 def submit_many(

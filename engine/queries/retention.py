@@ -10,6 +10,7 @@ _COUNTS = {
     "tasks": """select count(*) from tasks where finished_at_ms < :before
                 and state in ('succeeded', 'failed', 'cancelled', 'expired')""",
     "occurrences": "select count(*) from occurrences where due_at_ms < :before and decision <> 'waiting'",
+    "webhooks": "select count(*) from webhook_messages where created_at_ms < :before",
     "call_counts": "select count(*) from call_counts where at_ms < :before",
     "workers": "select count(*) from workers where stopped_at_ms < :before",
     "sessions": "select count(*) from sessions where expires_at_ms < :before",

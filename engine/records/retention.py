@@ -21,6 +21,7 @@ def remove_tasks(tx: Transaction, ended_before_ms: int) -> list[str]:
     ids = [{"id": row["id"]} for row in rows]
     tx.run_many("delete from attempts where task_id = :id", ids)
     tx.run_many("delete from task_events where task_id = :id", ids)
+    tx.run_many("delete from task_webhooks where task_id = :id", ids)
     tx.run_many("delete from call_items where task_id = :id", ids)
     tx.run_many("delete from calls where task_id = :id", ids)
     tx.run_many("delete from tasks where id = :id", ids)

@@ -8,7 +8,18 @@ from pathlib import Path
 from engine import clock, lifecycle, log, settings
 from engine.errors import Forbidden
 from engine.queries import retention as reads
-from engine.records import artifacts, audit, calls, db, retention, schedules, sessions, uploads, users
+from engine.records import (
+    artifacts,
+    audit,
+    calls,
+    db,
+    retention,
+    schedules,
+    sessions,
+    uploads,
+    users,
+    webhooks,
+)
 from engine.records.db import Transaction
 from engine.records.tasks import Task
 from engine.words import SYSTEM, Actor, Role
@@ -85,6 +96,7 @@ def _row_kinds() -> dict[str, tuple[int, Callable[[Transaction], int]]]:
             tasks_ms,
             lambda tx: schedules.remove_occurrences_before(tx, tasks_ms, limit=retention.BATCH),
         ),
+        "webhooks": (tasks_ms, lambda tx: webhooks.remove_messages(tx, tasks_ms, limit=retention.BATCH)),
         "call_counts": (hour_ms, lambda tx: calls.remove_counts(tx, hour_ms, limit=retention.BATCH)),
         "workers": (workers_ms, lambda tx: retention.remove_workers(tx, workers_ms)),
         "sessions": (now_ms, lambda tx: sessions.remove_expired(tx, limit=retention.BATCH)),

@@ -1,9 +1,10 @@
 """What every way to submit a task by HTTP has in common: the options beside the payload, and the answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from engine import clock
@@ -11,7 +12,18 @@ from engine.errors import InvalidInput, NotFound
 from engine.web import handover
 from engine.words import Actor
 
-OPTIONS = frozenset({"idempotency_key", "run_at", "priority"})
+OPTIONS = frozenset({"idempotency_key", "run_at", "priority", "webhooks"})
+
+
+class Webhook(BaseModel):
+    """Whom to tell when the task has ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(max_length=2_000, description="Where the event is sent, by POST")
+    secret: str | None = Field(
+        None, max_length=200, description="`whsec_...`; if left out, one is made and shown in the answer"
+    )
 
 
 class Options(BaseModel):
@@ -24,6 +36,7 @@ class Options(BaseModel):
     )
     run_at: AwareDatetime | None = Field(None, description="Not before this time, with its offset.")
     priority: int | None = Field(None, ge=-100, le=100, description="Higher runs first.")
+    webhooks: list[Webhook] = Field(default_factory=list, max_length=10, description="Told at the end.")
 
     def given(self) -> dict[str, Any]:
         """Return the options as `lifecycle.submit` takes them."""
@@ -31,6 +44,7 @@ class Options(BaseModel):
             "idempotency_key": self.idempotency_key,
             "run_at_ms": clock.to_ms(self.run_at) if self.run_at else None,
             "priority": self.priority,
+            "webhooks": [hook.model_dump(exclude_none=True) for hook in self.webhooks],
         }
 
 
@@ -42,10 +56,12 @@ async def submit(
     *,
     prefix: str = "",
     type_field: str = "type",
+    extend: Callable[[str], Mapping[str, Any]] | None = None,
 ) -> JSONResponse:
     """Hand a task over: 202 with its document, or 200 with the first one for a repeated idempotency key.
 
     `prefix` is where the body holds the payload (`payload.`), so that messages stand at the sender's fields.
+    `extend` returns what the task's type adds to the document, given its id.
     """
     try:
         submitted = await handover.submit(actor, type_name, payload, options.given())
@@ -53,7 +69,9 @@ async def submit(
         raise InvalidInput(error.message, fields={type_field: error.message}, code=error.code) from None
     except InvalidInput as error:
         error.fields = {
-            path if path in OPTIONS else prefix + path: message for path, message in error.fields.items()
+            path if path.partition(".")[0] in OPTIONS else prefix + path: message
+            for path, message in error.fields.items()
         }
         raise
-    return JSONResponse(submitted.task.document(), 202 if submitted.created else 200)
+    more = await run_in_threadpool(extend, submitted.task.id) if extend else {}
+    return JSONResponse({**submitted.document(), **more}, 202 if submitted.created else 200)

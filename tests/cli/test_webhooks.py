@@ -63,3 +63,23 @@ def test_a_second_secret_is_tried(data_dir):
         "1614265330",
     )
     assert found.exit_code == 0
+
+
+def test_replay_repeats_what_failed(data_dir):
+    from engine import lifecycle, tasks
+    from engine.queries import webhooks as reads
+    from engine.records import db
+    from engine.records import webhooks as rows
+    from engine.services import webhooks
+    from engine.words import SYSTEM
+
+    tasks.load()
+    made = webhooks.create(SYSTEM, {"url": "https://hooks.example.com/"})
+    with db.main().write() as tx:
+        delivery_id = lifecycle.emit_test(tx, made.endpoint)
+        rows.end_delivery(tx, delivery_id, "failed", now_ms=1)
+    found = run("replay", "--failed", "--since", "2026-01-01T00:00:00+0000", "--format", "json")
+    assert json.loads(found.stdout) == {"n_deliveries": 1, "delivery_ids": [delivery_id]}
+    assert reads.delivery(SYSTEM, delivery_id)["state"] == "waiting"
+    assert run("replay", delivery_id).exception.code == "not_ended"
+    assert run("replay").exception.code == "invalid_input"

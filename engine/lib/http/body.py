@@ -7,6 +7,8 @@ brotli cost 3 GB of memory. So the raw bytes are read here, and only gzip is inf
 import zlib
 from collections.abc import Iterable
 
+import httpcore
+
 from engine.lib.http.failures import CallFailed
 
 _STEP_BYTES = 64 * 1024
@@ -40,6 +42,19 @@ class Inflater:
         """Raise CallFailed when the data ended in the middle of a member."""
         if self._fed and not self._member.eof:
             raise CallFailed("body_cut", "The answer ended too early.", transient=True)
+
+
+def read_start(stream: Iterable[bytes], limit: int) -> tuple[bytes, int]:
+    """Return the first bytes of an answer as sent, whatever happens to the rest of it."""
+    body = bytearray()
+    try:
+        for chunk in stream:
+            body += chunk
+            if len(body) >= limit:
+                break
+    except (CallFailed, httpcore.NetworkError, httpcore.ProtocolError):
+        pass
+    return bytes(body[:limit]), len(body)
 
 
 def read(

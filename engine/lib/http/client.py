@@ -51,6 +51,8 @@ class Limits:
     raw_bytes: int
     inflated_bytes: int
     redirects: int = 3
+    start_only: bool = False
+    """Read only the first `raw_bytes` of the body, as sent: the status alone matters."""
 
     @classmethod
     def from_settings(cls, timeout_s: float | None = None, redirects: int = 3) -> "Limits":
@@ -213,6 +215,8 @@ def _read(
     redirected = response.status in _REDIRECTS and limits.redirects and method in ("GET", "HEAD")
     if redirected or method == "HEAD" or response.status in (204, 304):
         return b"", 0
+    if limits.start_only:
+        return bodies.read_start(response.iter_stream(), limits.raw_bytes)
     found: dict[str, list[str]] = {}
     for name, value in headers:
         found.setdefault(name.lower(), []).append(value)

@@ -4,7 +4,17 @@ from collections.abc import Mapping
 
 from sqlite_utils.migrations import Migrations
 
-from engine.records.schema import access, alerts, calls, files, metrics, responses, schedules, tasks
+from engine.records.schema import (
+    access,
+    alerts,
+    calls,
+    files,
+    metrics,
+    responses,
+    schedules,
+    tasks,
+    webhooks,
+)
 
 MigrationSets = tuple[Migrations, ...]
 
@@ -14,6 +24,7 @@ MAIN: MigrationSets = (
     files.migrations,
     schedules.migrations,
     calls.migrations,
+    webhooks.migrations,
 )
 METRICS: MigrationSets = (metrics.migrations, alerts.migrations)
 CACHE: MigrationSets = (responses.migrations,)

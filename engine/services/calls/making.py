@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine import clock, settings
 from engine.lib import http
@@ -70,7 +70,7 @@ def _try(
     on_send: Callable[[], None] | None,
 ) -> Answer | CallFailed:
     left_s = settings.get().call_total_s - course.spent_s
-    bounded = Limits(min(limits.timeout_s, left_s), limits.raw_bytes, limits.inflated_bytes, limits.redirects)
+    bounded = replace(limits, timeout_s=min(limits.timeout_s, left_s))
     try:
         return http.send(request, bounded, cancelled=cancelled, on_send=on_send)
     except CallFailed as error:

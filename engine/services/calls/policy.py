@@ -2,10 +2,9 @@
 
 import random
 from collections.abc import Callable
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from engine.lib.http import Answer, CallFailed
+from engine.lib.retry_after import retry_after_s
 from engine.services.calls.model import ApiCall
 
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -38,16 +37,3 @@ def again_after(call: ApiCall, outcome: Answer | CallFailed, n_failures: int, no
 def backoff_s(n_failures: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
     """Return a wait with full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog, 2015)."""
     return uniform(0, min(_CAP_S, _BASE_S * 2.0 ** (n_failures - 1)))
-
-
-def retry_after_s(value: str | None, now_s: float) -> float | None:
-    """Read a Retry-After header (RFC 9110, section 10.2.3), in seconds or a date; None if unreadable."""
-    text = (value or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, at.timestamp() - now_s)

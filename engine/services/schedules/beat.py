@@ -131,8 +131,23 @@ def _apply(tx: Transaction, plan: Plan, now_ms: int) -> int:
         return 0
     skipped = [_row(schedule, at, now_ms, "skipped", reason="missed: no worker ran") for at in plan.skipped]
     schedules.add_occurrences(tx, skipped)
+    if missed := [*plan.skipped, *plan.made_up]:
+        _tell_missed(tx, plan, missed)
     times = [(at, True) for at in plan.made_up] + [(at, False) for at in plan.due]
     return sum(_occur(tx, schedule, at, now_ms, caught_up) for at, caught_up in times)
+
+
+def _tell_missed(tx: Transaction, plan: Plan, missed: list[int]) -> None:
+    schedule = plan.schedule
+    data = {
+        "schedule_id": schedule.id,
+        "name": schedule.name,
+        "n_missed": len(missed),
+        "n_made_up": len(plan.made_up),
+        "first_due": clock.iso(min(missed)),
+        "last_due": clock.iso(max(missed)),
+    }
+    lifecycle.emit(tx, "schedule.missed", data, owner=None if schedule.system else schedule.owner)
 
 
 def _occur(tx: Transaction, schedule: Schedule, due_at_ms: int, now_ms: int, caught_up: bool) -> bool:
