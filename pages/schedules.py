@@ -44,13 +44,7 @@ def listing(every_s: float | None) -> None:
             st.caption(f"{counts['enabled']} running, {counts['paused']} paused")
         for item in page.items:
             board.row(item, actor)
-        with st.container(horizontal=True, horizontal_alignment="right"):
-            if len(cursors) > 1 and st.button("Back", icon=":material/chevron_left:"):
-                cursors.pop()
-                st.rerun(scope="fragment")
-            if page.next and st.button("More", icon=":material/chevron_right:", icon_position="right"):
-                cursors.append(page.next)
-                st.rerun(scope="fragment")
+        widgets.pager(cursors, page.next, back="Back", on="More")
 
     table()
 

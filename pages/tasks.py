@@ -63,13 +63,7 @@ def listing(actor: Actor) -> None:
         if picked:
             st.session_state["tasks-picked"] = picked
             st.rerun()
-        with st.container(horizontal=True, horizontal_alignment="right"):
-            if len(cursors) > 1 and st.button("Newer", icon=":material/chevron_left:"):
-                cursors.pop()
-                st.rerun(scope="fragment")
-            if found.next and st.button("Older", icon=":material/chevron_right:", icon_position="right"):
-                cursors.append(found.next)
-                st.rerun(scope="fragment")
+        widgets.pager(cursors, found.next, back="Newer", on="Older")
 
     table()
 

@@ -7,6 +7,8 @@ Empty states
     `nothing_yet(what, how)`        nothing exists: what will appear here, and how to make it
     `hidden_by_filter(bound)`       rows exist, the filter hides them; prints the bound of the search
     `good_news(text)`               nothing here is good: said in green
+Lists
+    `pager(cursors, following)`     the way to the page before and the next one
 Acting
     `act(verb)`                     run a verb in a callback: its result, or its refusal, becomes a toast
     `tell(text)`                    a toast in the next run, for after `st.rerun()`
@@ -93,6 +95,16 @@ def hidden_by_filter(bound: str) -> None:
     with st.container(border=True, horizontal_alignment="center", gap="small"):
         st.markdown(":material/filter_alt: **Nothing matches this filter**", width="content")
         st.caption(bound, text_alignment="center")
+
+
+def pager(cursors: list[str | None], following: str | None, *, back: str, on: str) -> None:
+    """Draw the way to the page before and the next one; `cursors` is kept in the session's state."""
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        if len(cursors) > 1:
+            st.button(back, icon=":material/chevron_left:", on_click=cursors.__delitem__, args=(-1,))
+        if following:
+            icon = ":material/chevron_right:"
+            st.button(on, icon=icon, icon_position="right", on_click=cursors.append, args=(following,))
 
 
 def good_news(text: str) -> None:

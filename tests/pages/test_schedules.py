@@ -54,6 +54,17 @@ def test_search_that_hides_everything_says_so(browse):
     assert "Nothing matches this filter" in texts(at)
 
 
+def test_a_long_list_has_pages(browse):
+    for i in range(23):
+        add(name=f"n{i:02}")
+    at = browse(Role.OPS, "schedules")
+    assert [b.label for b in at.button].count("Run now") == 20
+    next(b for b in at.button if b.label == "More").click().run()
+    assert [b.label for b in at.button].count("Run now") == 3
+    next(b for b in at.button if b.label == "Back").click().run()
+    assert [b.label for b in at.button].count("Run now") == 20
+
+
 def test_pause_and_run_now_from_the_list(browse):
     schedule = add()
     at = browse(Role.OPS, "schedules")
