@@ -1,6 +1,6 @@
 """Sign in, stay signed in, sign out; and find out who sends a cookie or a token."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine import clock, settings
 from engine.errors import Conflict, InvalidInput, RateLimited, Unauthorized
@@ -23,7 +23,7 @@ class Visit:
 
     address: str
     agent: str = ""
-    replaces: str | None = None
+    replaces: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SignedIn:
     """A new session. `cookie` is its secret: it goes to the browser and is not stored."""
 
     actor: Actor
-    cookie: str
+    cookie: str = field(repr=False)
     expires_at_ms: int
     has_password: bool
 

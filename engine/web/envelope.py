@@ -6,7 +6,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine import log, settings
-from engine.errors import OffloadError
+from engine.errors import OffloadError, Unavailable
+from engine.records import db
 from engine.web import errors
 
 CORRELATION_HEADER = "X-Correlation-ID"
@@ -84,6 +85,9 @@ async def _answer(app: ASGIApp, scope: Scope, receive: Receive, send: Send, corr
         log.get(__name__).exception("request failed", path=scope["path"], method=scope["method"])
         if started:
             raise
+        if isinstance(error, db.LockedOrFull):  # the guard could not look up who asks
+            await errors.answer(Unavailable(), scope)(scope, receive, send_with_headers)
+            return
         answer = OffloadError("Something went wrong on our side; the log knows more.", code="internal_error")
         await errors.answer(answer, scope)(scope, receive, send_with_headers)
 

@@ -8,7 +8,7 @@ a reader never waits for a writer (WAL). Nothing is cached, so that a revoked se
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
@@ -43,7 +43,7 @@ class Credential:
     """What a request offers to say who sends it: a bearer token, else the session cookie."""
 
     kind: str
-    secret: str
+    secret: str = field(repr=False)
 
     def actor(self) -> Actor | None:
         """Return who it belongs to at this moment."""

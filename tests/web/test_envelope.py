@@ -1,3 +1,5 @@
+import sqlite3
+
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -6,6 +8,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from engine import log, settings
+from engine.records import db
 from engine.web.envelope import Envelope
 
 
@@ -53,6 +56,17 @@ def test_unexpected_failure_is_500_in_the_one_shape_without_its_cause(client):
     assert answer.json()["correlation_id"] == answer.headers["x-correlation-id"]
     assert "secret detail" not in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_guard_without_a_database_says_so(people, monkeypatch):
+    client = people.by_token("anna")
+
+    def broken(self, sql, /, **params):
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(db.Database, "one", broken)
+    answer = client.get("/api/tasks")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
 
 
 def test_failure_after_the_answer_has_begun_breaks_the_connection(client):

@@ -210,5 +210,10 @@ def test_bearer_goes_before_cookie_and_other_schemes_do_not_count():
     assert guard.offered(Headers({"cookie": "other=1"})) is None
 
 
+def test_secrets_do_not_show_in_what_is_logged():
+    assert "hush" not in repr(guard.Credential("token", "hush"))
+    assert "hush" not in repr(signin.Visit("here", replaces="hush"))
+
+
 def test_viewer_passes_the_gate_too(streamlit):
     assert streamlit.by_cookie("vera", Role.VIEWER).get("/").text == "vera"
