@@ -21,10 +21,11 @@ import pyarrow.csv
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from engine.ui import format, viewer
+from engine.ui import viewer
 
 MOST_SERIES = 7
 HEIGHT_PX = 270
+Window = tuple[int, int] | None
 Chart = TypeVar("Chart", alt.Chart, alt.LayerChart)
 
 _SHORT_LABEL_CHARS = 12
@@ -34,6 +35,12 @@ _TIME_LABEL = (
     "hours(datum.value) == 0 && minutes(datum.value) == 0"
     " ? timeFormat(datum.value, '%-d %b') : timeFormat(datum.value, '%H:%M')"
 )
+
+
+_MS_LABEL = (
+    "datum.value >= 1000 ? format(datum.value / 1000, ',~g') + ' s' : format(datum.value, '~g') + ' ms'"
+)
+_COUNT_LABEL = "datum.value >= 100000 ? format(datum.value, '~s') : format(datum.value, ',~g')"
 
 
 @dataclass(frozen=True)
@@ -86,10 +93,13 @@ def card(
     note: str = "",
     empty: str = "",
     height: int | None = None,
+    window: Window = None,
 ) -> None:
     """Draw a titled card with the chart, or the same rows as a table, and a CSV download beside it.
 
     `note` states window, source and bounds under the title; `empty` is what to say when there are no rows.
+    `window` is the first and last moment (ms) of the time axis, for a chart of one layer whose rows do not
+    reach from end to end, so that the charts of one page line up.
     """
     with st.container(border=True, gap="xsmall", key=f"chart-{key}"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -101,6 +111,7 @@ def card(
             st.caption(f":material/insights: {empty or 'Nothing was recorded in this period.'}")
         elif view == "chart":
             alt_text = f"{title}. {note}".strip()
+            spec = _within(spec, window)
             st.vega_lite_chart(
                 rows,
                 {**spec, "height": height or spec["height"]},
@@ -125,6 +136,29 @@ def csv(rows: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+def _within(spec: dict[str, Any], window: Window) -> dict[str, Any]:
+    """Return a specification whose time axis spans a window; the kept one is not touched."""
+    if window is None:
+        return spec
+    encoding = spec["encoding"]
+    return {**spec, "encoding": {**encoding, "x": {**encoding["x"], "scale": {"domain": list(window)}}}}
+
+
+def csv_button(rows: pa.Table, *, key: str) -> None:
+    """Draw a button that downloads rows as CSV; the file is made when it is pressed."""
+    st.download_button(
+        "CSV",
+        data=lambda: csv(rows),
+        file_name=f"{key}.csv",
+        mime="text/csv",
+        key=f"{key}-csv",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+        help="Download these rows; times are UTC",
+    )
+
+
 def _toolbar(rows: pa.Table, key: str) -> str:
     with st.container(horizontal=True, width="content", vertical_alignment="center", gap="small"):
         view = st.segmented_control(
@@ -137,17 +171,7 @@ def _toolbar(rows: pa.Table, key: str) -> str:
             label_visibility="collapsed",
             persist_state="session",
         )
-        st.download_button(
-            "CSV",
-            data=lambda: csv(rows),
-            file_name=f"{key}.csv",
-            mime="text/csv",
-            key=f"{key}-csv",
-            icon=":material/download:",
-            type="tertiary",
-            on_click="ignore",
-            help="Download these rows; times are UTC",
-        )
+        csv_button(rows, key=key)
     return view or "chart"
 
 
@@ -162,18 +186,33 @@ def _columns(rows: pa.Table) -> dict[str, ColumnConfig]:
     }
 
 
+_NEIGHBOURS = {
+    "window": [
+        {"op": op, "field": "value", "as": name} for op, name in (("lag", "before"), ("lead", "after"))
+    ],
+    "groupby": ["series"],
+    "sort": [{"field": "at"}],
+}
+
+
 @lru_cache(maxsize=256)
 def _lines(zone: str, series: tuple[Series, ...], y: str) -> dict[str, Any]:
     base = alt.Chart().encode(
-        x=_time_axis(zone),
-        y=alt.Y("value:Q", title=y, axis=alt.Axis(tickCount=5, format="~s")),
+        x=time_axis(zone),
+        y=alt.Y("value:Q", title=y, axis=value_axis(y)),
         color=_color(series),
         tooltip=_tooltip(y, ",.3~f"),
     )
-    line = base.mark_line(strokeWidth=2, interpolate="linear")
-    # Points as wide as a finger carry the tooltip; only a lone value between two gaps needs to be seen.
+    line = base.mark_line(strokeWidth=2)
+    lone = base.mark_point(size=22, filled=True, opacity=1).transform_filter(
+        "isValid(datum.value) && !isValid(datum.before) && !isValid(datum.after)"
+    )
+    # A line needs two points, so a value between two gaps is drawn as one; wide unseen points carry tooltips.
     points = base.mark_point(size=90, opacity=0, filled=True)
-    return _spec(_fold(alt.LayerChart(data=alt.NamedData("rows"), layer=[line, points]), series))
+    layers = alt.LayerChart(data=alt.NamedData("rows"), layer=[line, lone, points])
+    spec = finished(_fold(layers, series))
+    spec["transform"].append(_NEIGHBOURS)
+    return spec
 
 
 @lru_cache(maxsize=256)
@@ -182,15 +221,15 @@ def _bars(zone: str, series: tuple[Series, ...], y: str) -> dict[str, Any]:
         alt.Chart(alt.NamedData("rows"))
         .mark_bar(binSpacing=1)
         .encode(
-            x=_time_axis(zone, bin="binned"),
+            x=time_axis(zone, bin="binned"),
             x2="until",
-            y=alt.Y("value:Q", title=y, stack="zero", axis=alt.Axis(tickCount=5, format="~s", tickMinStep=1)),
+            y=alt.Y("value:Q", title=y, stack="zero", axis=value_axis(y, tickMinStep=1)),
             color=_color(series),
             order=alt.Order("rank:Q"),
             tooltip=_tooltip(y, ",~f"),
         )
     )
-    return _spec(_fold(chart, series))
+    return finished(_fold(chart, series))
 
 
 @lru_cache(maxsize=256)
@@ -206,7 +245,7 @@ def _ranking(value: Series, label: str, n_rows: int) -> dict[str, Any]:
             tooltip=[alt.Tooltip(f"{label}:N"), alt.Tooltip(f"{value.label}:Q", format=",.3~f")],
         )
     )
-    return _spec(chart)
+    return finished(chart)
 
 
 def _fold(chart: Chart, series: tuple[Series, ...]) -> Chart:
@@ -220,7 +259,14 @@ def _fold(chart: Chart, series: tuple[Series, ...]) -> Chart:
     return folded
 
 
-def _time_axis(zone: str, **options: Any) -> alt.X:
+def value_axis(title: str, **options: Any) -> alt.Axis:
+    """Return an axis of counts, or of durations, whose labels carry their unit, if its title ends in (ms)."""
+    labels = _MS_LABEL if title.endswith("(ms)") else _COUNT_LABEL
+    return alt.Axis(tickCount=5, labelExpr=labels, **options)
+
+
+def time_axis(zone: str, **options: Any) -> alt.X:
+    """Return the axis of column `at`: 24-hour times in the viewer's zone, which its title names."""
     axis = alt.Axis(labelExpr=_TIME_LABEL, grid=False, labelOverlap=True, tickCount=8, labelFlush=True)
     return alt.X("at:T", title=f"Time ({zone})", axis=axis, **options)
 
@@ -246,14 +292,9 @@ def _tooltip(y: str, number: str) -> list[alt.Tooltip]:
     ]
 
 
-def _spec(chart: alt.Chart | alt.LayerChart) -> dict[str, Any]:
+def finished(chart: alt.Chart | alt.LayerChart) -> dict[str, Any]:
     """Return the specification without its data, which `st.vega_lite_chart` is given beside it."""
     spec: dict[str, Any] = chart.to_dict()
     for given_elsewhere in ("data", "config"):
         spec.pop(given_elsewhere, None)
     return {"height": HEIGHT_PX, "padding": {"left": 0, "top": 4, "right": 8, "bottom": 0}, **spec}
-
-
-def bucket(ms: int) -> str:
-    """Say how wide the buckets of a chart are."""
-    return f"per {format.duration(ms)}"

@@ -1,0 +1,250 @@
+"""The parts of the Performance page: key figures, charts of time and distribution, the table of routes."""
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import altair as alt
+import pyarrow as pa
+import pyarrow.compute as pc
+import streamlit as st
+
+from engine.queries import performance
+from engine.queries.performance import Chart, Kpi, Selection, Source
+from engine.ui import charts, format, shared, viewer
+
+KINDS = {
+    "http": "HTTP requests",
+    "run": "Page runs",
+    "fragment": "Live parts of pages",
+    "task": "Task attempts",
+    "call": "Outbound calls",
+    "query": "Database statements",
+}
+PERIODS = {
+    "15m": "15 min",
+    "1h": "1 h",
+    "6h": "6 h",
+    "24h": "24 h",
+    "7d": "7 d",
+    "30d": "30 d",
+    "13mo": "13 months",
+}
+ORDERS = {
+    "total": "Total time",
+    "p95": "p95",
+    "mean": "Mean",
+    "n": "Count",
+    "errors": "Errors",
+    "queries": "Queries",
+}
+_LABELS = {"requests": "Count", "queries": "Queries each"}
+FRESH_S = 2
+"""How old shared figures may be."""
+
+_PERCENTILES = (charts.Series("p50", "p50"), charts.Series("p95", "p95"), charts.Series("p99", "p99"))
+_BANDS = tuple(charts.Series(s.label.lower(), s.label, s.hex) for s in charts.BANDS)
+
+
+def read(period: str, **filters: Any) -> dict[str, Any]:
+    """Return everything the page shows, shared by all who look at the same."""
+
+    def query() -> dict[str, Any]:
+        selection = performance.last(period, **filters)
+        return {
+            "overview": performance.overview(selection),
+            "bands": _with_ends(performance.bands(selection)),
+            "traffic": _with_ends(performance.traffic(selection), wide=True),
+            "heat": performance.heat_map(selection),
+        }
+
+    return shared.read(("performance", period, *sorted(filters.items())), FRESH_S, query)
+
+
+def slowest(selection: Selection, by: str) -> Chart:
+    """Return the table of routes, shared like the charts."""
+    key = ("slowest", selection.end_ms - selection.start_ms, selection.kind, selection.service, by)
+
+    def query() -> Chart:
+        found = performance.slowest(selection, by=by)  # type: ignore[arg-type]
+        at = found.table.column_names.index("spark")
+        return replace(found, table=found.table.set_column(at, "spark", _drawn(found.table.column("spark"))))
+
+    return shared.read(key, FRESH_S, query)
+
+
+def figures(kpis: list[Kpi]) -> None:
+    """Draw the key figures with their change against the period before."""
+    with st.container(horizontal=True, gap="small"):
+        for kpi in kpis:
+            colors = {True: "normal", False: "inverse", None: "off"}
+            st.metric(
+                _LABELS.get(kpi.key, kpi.label),
+                value(kpi),
+                _change(kpi),
+                delta_color=colors[kpi.higher_is_better],  # type: ignore[arg-type]
+                border=True,
+                height="stretch",
+                width="stretch",
+            )
+
+
+def value(kpi: Kpi, number: float | None = None) -> str:
+    """Format a key figure in its unit."""
+    shown = kpi.value if number is None else number
+    if shown is None:
+        return format.DASH
+    if kpi.unit == "ms":
+        return format.duration(shown)
+    if kpi.unit == "%":
+        return format.percent(shown, 2 if 0 < shown < 0.01 else 1)
+    return format.count(shown) if kpi.key == "requests" else f"{shown:.2f}"
+
+
+def provenance(source: Source) -> str:
+    """Say what the numbers stand on: window, count, source, bound and whether rows were left out."""
+    where = viewer.zone()
+    start, end = (format.moment(at, where, seconds=False) for at in (source.start_ms, source.end_ms))
+    capped = f" · the first {source.limit}" if source.capped else ""
+    bound = f"percentiles within {source.relative_error * 100:.1f} %"
+    return f"{start} to {end} · n = {format.count(source.n)} · {source.source} · {bound}{capped}"
+
+
+def over_time(found: dict[str, Any]) -> None:
+    """Draw percentiles and traffic over time, side by side where there is room."""
+    bands, traffic = found["bands"], found["traffic"]
+    left, right = st.columns(2)
+    step = _per(bands.step_ms)
+    with left:
+        charts.lines(
+            bands.table if bands.source.n else bands.table.slice(0, 0),
+            _PERCENTILES,
+            title="Duration",
+            note=f"Percentiles, {step}",
+            y="Duration (ms)",
+            key="duration",
+        )
+    with right:
+        charts.bars(
+            traffic.table if traffic.source.n else traffic.table.slice(0, 0),
+            _BANDS,
+            title="Traffic",
+            note=f"By Apdex class, {step}",
+            y=f"Count {step}",
+            key="traffic",
+        )
+
+
+def heat(chart: Chart) -> None:
+    """Draw where durations lie over time: the darker, the more."""
+    charts.card(
+        _heat(viewer.zone().key),
+        chart.table,
+        title="Where durations lie",
+        note=f"Count {_per(chart.step_ms)} and band of duration; both scales are logarithmic",
+        key="heat",
+        window=(chart.source.start_ms, chart.source.end_ms),
+    )
+
+
+def routes(chart: Chart, *, key: str) -> str | None:
+    """Draw the table of routes with a bar and a sparkline each; return the route that was chosen."""
+    table = chart.table.select(
+        [
+            "label",
+            "spark",
+            "total_s",
+            "share",
+            "n",
+            "p50",
+            "p95",
+            "p99",
+            "error_rate",
+            "queries_per_unit",
+        ]
+    )
+    event = st.dataframe(
+        table,
+        key=key,
+        hide_index=True,
+        column_config=_ROUTE_COLUMNS,
+        on_select="rerun",
+        selection_mode="single-cell",
+        placeholder="",
+        alt="Slowest routes; choose one to see it alone",
+    )
+    cells = event.selection.cells
+    return str(chart.table.column("name")[cells[0][0]]) if cells and cells[0][0] < table.num_rows else None
+
+
+def _drawn(sparks: pa.ChunkedArray) -> pa.Array:
+    """Give quiet times a bar of no height: a table cell cannot draw a gap."""
+    lists = sparks.combine_chunks()
+    return pa.ListArray.from_arrays(lists.offsets, pc.fill_null(lists.values, 0))
+
+
+def _per(step_ms: int) -> str:
+    words = {60_000: "minute", 3_600_000: "hour", 86_400_000: "day", 604_800_000: "week"}
+    return f"per {words.get(step_ms) or format.duration(step_ms)}"
+
+
+def _change(kpi: Kpi) -> str | int | None:
+    if kpi.change is None:
+        return None
+    return 0 if abs(kpi.change) < 0.0005 else f"{kpi.change * 100:+.1f} %"
+
+
+def _with_ends(chart: Chart, *, wide: bool = False) -> Chart:
+    """Add the end of each step, and make one row a step where a chart has one row a step and class."""
+    table = _wide(chart.table) if wide else chart.table
+    step = pa.scalar(chart.step_ms, pa.duration("ms"))
+    return Chart(table.append_column("until", pc.add(table.column("at"), step)), chart.source, chart.step_ms)
+
+
+def _wide(table: pa.Table) -> pa.Table:
+    parts = {c: table.filter(pc.field("class") == c) for c in ("good", "warning", "critical")}
+    return pa.table({"at": parts["good"].column("at")} | {c: t.column("n") for c, t in parts.items()})
+
+
+@lru_cache(maxsize=256)
+def _heat(zone: str) -> dict[str, Any]:
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_rect()
+        .encode(
+            x=charts.time_axis(zone, bin="binned"),
+            x2="end",
+            y=alt.Y(
+                "low:Q",
+                title="Duration (ms)",
+                scale=alt.Scale(type="log"),
+                axis=charts.value_axis("(ms)", grid=False),
+            ),
+            y2="high",
+            color=alt.Color(
+                "n:Q", title="Count", scale=alt.Scale(type="log"), legend=alt.Legend(format="~s")
+            ),
+            tooltip=[
+                alt.Tooltip("at:T", title="Time", format="%-d %b %Y, %H:%M"),
+                alt.Tooltip("low:Q", title="From (ms)", format=",.3~f"),
+                alt.Tooltip("high:Q", title="To (ms)", format=",.3~f"),
+                alt.Tooltip("n:Q", title="Count", format=","),
+            ],
+        )
+        .transform_calculate(low="max(datum.low, 0.001)")
+    )
+    return charts.finished(chart)
+
+
+_ROUTE_COLUMNS = {
+    "label": st.column_config.TextColumn("Route", width=210, pinned=True),
+    "total_s": st.column_config.NumberColumn("Total", format="%.2f s", help="All its time added up"),
+    "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1, width=100),
+    "n": st.column_config.NumberColumn("Count", format="localized"),
+    "p50": st.column_config.NumberColumn("p50", format="%.1f ms"),
+    "p95": st.column_config.NumberColumn("p95", format="%.1f ms"),
+    "p99": st.column_config.NumberColumn("p99", format="%.1f ms"),
+    "error_rate": st.column_config.NumberColumn("Errors", format="percent"),
+    "queries_per_unit": st.column_config.NumberColumn("Queries each", format="%.1f"),
+    "spark": st.column_config.BarChartColumn("Mean over time", width=100, y_min=0),
+}
