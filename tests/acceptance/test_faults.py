@@ -81,6 +81,21 @@ def test_sigterm_gives_long_work_back_without_counting_it(new_room):
     assert room.house.processes() == []
 
 
+def test_second_sigterm_waits_for_nothing(new_room):
+    room = new_room(WORKERS="2", SHUTDOWN_S="600")
+    consumer = room.start()
+    ids = [room.submit_one(sleep_ms=60_000, in_child=True), room.submit_one(sleep_ms=60_000)]
+    room.running(2)
+    consumer.terminate()
+    late = room.submit_one()
+    with pytest.raises(psutil.TimeoutExpired):
+        consumer.wait(1)
+    assert room.stop(consumer) == 0
+    assert [outcomes(i) for i in ids] == [["interrupted"]] * 2
+    assert (row(late).state, outcomes(late)) == ("queued", [])
+    assert room.house.processes() == []
+
+
 def test_sighup_begins_anew_in_place(new_room):
     room = new_room(WORKERS="2")
     consumer = room.start()
