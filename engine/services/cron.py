@@ -15,7 +15,7 @@ DEFAULT_ZONE = "UTC"
 DEFAULT_COUNT = 10
 
 Request = Mapping[str, Any]
-"""`expression`, `zone`, `start`, `count` as they came in: a JSON object, a query string or options."""
+"""`expression`, `zone` (or `tz`), `start`, `count` as they came in: JSON, a query string, options."""
 
 
 def next_runs(request: Request) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def refusal(error: OffloadError, request: Request) -> dict[str, Any]:
     if isinstance(error, InvalidInput) and error.position is not None:
         document["error"]["position"] = error.position
     if error.code == "never_runs":
-        zone = request.get("zone") or DEFAULT_ZONE
+        zone = request.get("zone") or request.get("tz") or DEFAULT_ZONE
         document |= {
             "expression": request.get("expression"),
             "zone": zone,
@@ -85,7 +85,8 @@ def _expression(request: Request) -> str:
 
 
 def _zone(request: Request) -> str:
-    return _text(request, "zone", DEFAULT_ZONE)
+    """Read the zone; `tz`, as the option is called, is another name for it."""
+    return _text(request, "tz" if request.get("zone") is None else "zone", DEFAULT_ZONE)
 
 
 def _start(request: Request, zone: str) -> Any:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from datetime import date
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from croniter import CroniterBadDateError, croniter
@@ -97,13 +98,19 @@ class _Naive:
 
     def __init__(self, expression: Expression) -> None:
         self._engine = copy.copy(_engine(_plain(expression), expression.either_day))
+        self._following = dict(pairwise(expression.minutes))
         self._asked = 0
         self._found: int | None = -1
 
     def after(self, minute: int) -> int | None:
         """Return the first due minute after a minute, or None when there is none within two years."""
-        if self._found is not None and not self._asked <= minute < self._found:
-            self._asked = minute
+        if self._found is None or self._asked <= minute < self._found:
+            return self._found
+        self._asked = minute
+        if minute == self._found and minute % 60 in self._following:
+            # The hour is a due one, so the rest of it needs no search.
+            self._found = minute - minute % 60 + self._following[minute % 60]
+        else:
             try:
                 self._found = int(self._engine.get_next(float, start_time=minute * 60.0)) // 60
             except CroniterBadDateError:

@@ -19,16 +19,20 @@ Count = Annotated[str | None, Query(description="How many runs; 10 if left out."
 
 @router.get("/next", summary="Next runs of an expression")
 def next_runs(
-    expression: Expression = None, zone: Zone = None, start: Start = None, count: Count = None
+    expression: Expression = None,
+    zone: Zone = None,
+    tz: Zone = None,
+    start: Start = None,
+    count: Count = None,
 ) -> JSONResponse:
     """Return the runs strictly after the start, within 365 days; `truncated` says why there are fewer."""
-    return _answer(cron.next_runs, expression=expression, zone=zone, start=start, count=count)
+    return _answer(cron.next_runs, expression=expression, zone=zone, tz=tz, start=start, count=count)
 
 
 @router.get("/validate", summary="Is an expression valid?")
-def validate(expression: Expression = None, zone: Zone = None) -> JSONResponse:
+def validate(expression: Expression = None, zone: Zone = None, tz: Zone = None) -> JSONResponse:
     """Return how it is read; or 422 with the `position` of the wrong character, counted from 0."""
-    return _answer(cron.validate, expression=expression, zone=zone)
+    return _answer(cron.validate, expression=expression, zone=zone, tz=tz)
 
 
 @router.get("/describe", summary="An expression in English")
@@ -38,9 +42,11 @@ def describe(expression: Expression = None) -> JSONResponse:
 
 
 @router.get("/frequency", summary="How often an expression is due")
-def frequency(expression: Expression = None, zone: Zone = None, start: Start = None) -> JSONResponse:
+def frequency(
+    expression: Expression = None, zone: Zone = None, tz: Zone = None, start: Start = None
+) -> JSONResponse:
     """Return runs per hour, day and year, and the gaps between them in seconds."""
-    return _answer(cron.frequency, expression=expression, zone=zone, start=start)
+    return _answer(cron.frequency, expression=expression, zone=zone, tz=tz, start=start)
 
 
 def _answer(make: Callable[[cron.Request], dict[str, Any]], **request: str | None) -> JSONResponse:

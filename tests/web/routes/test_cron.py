@@ -38,6 +38,11 @@ def test_what_is_wrong_is_told_with_its_place(anna, query, code, position):
     assert (error["code"], error.get("position")) == (code, position)
 
 
+def test_the_zone_may_be_called_tz(anna):
+    query = {"expression": "0 12 * * *", "tz": "Asia/Tokyo", "start": "2026-01-01T00:00:00Z", "count": 1}
+    assert anna.get("/api/cron/next", params=query).json()["runs"] == ["2026-01-01T12:00:00+09:00"]
+
+
 def test_the_other_questions(anna):
     expression = {"expression": "@daily"}
     assert anna.get("/api/cron/validate", params=expression).json()["normalised"] == "0 0 * * *"
