@@ -79,6 +79,18 @@ def end(tx: db.Transaction, recorder_id: str, *, at_ms: int, n_recorded: int | N
     return lost
 
 
+def n_live(reader: db.Reader | db.Database, service: str, since_ms: int) -> int:
+    """Return how many processes of a service have written since a moment and not ended."""
+    return int(
+        reader.value(
+            """select count(*) from recorders
+               where service = :service and ended_at_ms is null and seen_at_ms > :since""",
+            service=service,
+            since=since_ms,
+        )
+    )
+
+
 def trim(tx: db.Transaction, before_ms: int) -> None:
     """Forget costs and ended recorders older than `before_ms`."""
     tx.run("delete from recorder_costs where bucket_at_ms < :before", before=before_ms)

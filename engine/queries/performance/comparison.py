@@ -11,7 +11,7 @@ from engine.lib.histograms import Floats, Ints, Stack
 from engine.queries.performance import rows
 from engine.queries.performance.charts import Chart, distribution
 from engine.queries.performance.figures import source
-from engine.queries.performance.selection import Selection, Source, series
+from engine.queries.performance.selection import MINUTE_MS, Selection, Source, series
 from engine.queries.performance.wording import duration, interval, percent
 
 REPLICATES = 1_000
@@ -111,11 +111,31 @@ def changes_between(before: Histogram, after: Histogram, *, confidence: float = 
 
 
 def _side(selection: Selection) -> tuple[Histogram, float | None]:
-    """Read exactly the minutes of a side, as far as they are kept: a cut hour belongs to neither."""
-    read = rows.read(selection, [s.id for s in series(selection)], tier_ms=selection.total_tier_ms)
-    merged = read.stack(np.zeros(len(read), dtype=np.int64), 1).histogram()
-    errors = int(read.sums["n_errors"].sum())
+    """Read a side to the millisecond: whole minutes from the rollups, cut ones from the single events.
+
+    Single events are kept 48 h; before that a cut minute belongs to neither side.
+    """
+    start_ms = -(-selection.start_ms // MINUTE_MS) * MINUTE_MS
+    end_ms = selection.end_ms - selection.end_ms % MINUTE_MS
+    merged, errors = Histogram(), 0
+    if start_ms < end_ms:
+        inner = replace(selection, start_ms=start_ms, end_ms=end_ms)
+        read = rows.read(inner, [s.id for s in series(inner)], tier_ms=inner.total_tier_ms)
+        merged = read.stack(np.zeros(len(read), dtype=np.int64), 1).histogram()
+        errors = int(read.sums["n_errors"].sum())
+    for start_ms, end_ms in _cut_minutes(selection):
+        for row in rows.singles(replace(selection, start_ms=start_ms, end_ms=end_ms)):
+            merged.add(row["duration_us"])
+            errors += row["keep_reason"] == "failed"
     return merged, errors / merged.count if merged.count else None
+
+
+def _cut_minutes(selection: Selection) -> list[tuple[int, int]]:
+    start, end = selection.start_ms, selection.end_ms
+    after_start, before_end = -(-start // MINUTE_MS) * MINUTE_MS, end - end % MINUTE_MS
+    if after_start > before_end:
+        return [(start, end)]
+    return [(a, b) for a, b in ((start, after_start), (before_end, end)) if a < b]
 
 
 def _changes(before: Histogram, after: Histogram, confidence: float = 0.95) -> tuple[Change, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from engine.lib import histograms
 from engine.lib.histograms import Ints, Stack
-from engine.queries.performance.selection import MINUTE_MS, TIERS, Selection
+from engine.queries.performance.selection import MINUTE_MS, TIERS, Selection, series
 from engine.records import db, rollups
 
 SUMS = (
@@ -66,6 +66,19 @@ def means(selection: Selection, series_ids: Sequence[int]) -> list[db.Row]:
         tier for tier in TIERS if tier == MINUTE_MS or tier * 20 <= selection.end_ms - selection.start_ms
     )
     return _read(selection, series_ids, coarse, "bucket_at_ms, series_id, n, sum_us")
+
+
+def singles(selection: Selection) -> list[db.Row]:
+    """Return duration_us and keep_reason of the single events of a short window, as far as they are kept."""
+    ids = [row.id for row in series(selection, each=True)]
+    if not ids:
+        return []
+    return db.metrics().read(
+        f"""select duration_us, keep_reason from events
+            where series_id in ({", ".join(map(str, ids))}) and at_ms >= :start and at_ms < :end""",
+        start=selection.start_ms,
+        end=selection.end_ms,
+    )
 
 
 def _read(selection: Selection, series_ids: Sequence[int], tier_ms: int, columns: str) -> list[db.Row]:

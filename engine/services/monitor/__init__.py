@@ -14,7 +14,7 @@ from time import perf_counter_ns
 from engine import clock, log, settings
 from engine.lib import trace
 from engine.records import db, recorders
-from engine.services.monitor.beat import beat
+from engine.services.monitor.beat import beat, close_dead_recorders
 from engine.services.monitor.unit import CALL, FRAGMENT, HTTP, RUN, STREAM, TASK, Heavy, Unit
 from engine.services.monitor.writer import Recorder
 from engine.words import Actor
@@ -29,6 +29,7 @@ __all__ = [
     "Heavy",
     "Unit",
     "beat",
+    "close_dead_recorders",
     "flush",
     "mark_deploy",
     "measure",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from engine.lib.sqltrace import fingerprint, fingerprint_id
 from engine.lib.trace import Operation, Trace
 from engine.records.findings import Sighting
-from engine.services.monitor.unit import HTTP, Heavy, Unit
+from engine.services.monitor.unit import BANDED, HTTP, Heavy, Unit
 
 REPEATED = 5
 """Runs of one statement in one unit (Scout's agent uses the same for N+1)."""
@@ -14,6 +14,8 @@ MANY_QUERIES = 20
 DATABASE_SHARE = 0.7
 DATABASE_SHARE_FROM_US = 50_000
 """Below this duration a high share of database time is no trouble: there is nothing else to do."""
+SLOW_CALL_US = 100_000
+"""A shorter call inside a request is how work is handed over."""
 LARGE_BYTES = 1_000_000
 STAMPEDE = 3
 """Units that compute the same cache entry at the same time."""
@@ -27,8 +29,8 @@ class Facts:
     query_us: int = 0
 
 
-_CONTROL = ("begin", "commit", "rollback", "pragma")
-"""Not queries for rows: several transactions in one unit are no N+1."""
+_READS = ("select", "with")
+"""Only reads can be N+1; several writes or transactions in one unit have their reasons."""
 
 TYPES: dict[str, Heavy] = {
     "repeated_query": Heavy.REPEATED_QUERY,
@@ -58,13 +60,13 @@ def _in_queries(unit: Unit, facts: Facts, trace: Trace) -> Iterator[Sighting]:
         n = len(statement.durations_ns)
         cost_us = sum(statement.durations_ns) // 1000
         where = f" at {statement.caller}" if statement.caller else ""
-        if n >= REPEATED and not sql.lstrip()[:8].lower().startswith(_CONTROL):
+        if n >= REPEATED and sql.lstrip()[:8].lower().startswith(_READS):
             example = f"{n} times{where}: {fingerprint(sql)}"
             yield _sighting(unit, "repeated_query", fingerprint_id(sql), cost_us, example)
         if statement.n_on_loop and unit.kind == HTTP:
             example = f"{statement.n_on_loop} on the event loop{where}: {fingerprint(sql)}"
             yield _sighting(unit, "blocking_query", fingerprint_id(sql), cost_us, example)
-    if facts.n_queries > MANY_QUERIES:
+    if facts.n_queries > MANY_QUERIES and unit.kind in BANDED:
         yield _sighting(unit, "many_queries", "", facts.query_us, f"{facts.n_queries} queries")
     if unit.duration_us >= DATABASE_SHARE_FROM_US and facts.query_us > DATABASE_SHARE * unit.duration_us:
         share = 100 * facts.query_us / unit.duration_us
@@ -73,7 +75,8 @@ def _in_queries(unit: Unit, facts: Facts, trace: Trace) -> Iterator[Sighting]:
 
 def _in_operations(unit: Unit, trace: Trace) -> Iterator[Sighting]:
     for operation in trace.operations:
-        if operation.kind in ("render", "call"):
+        slow_call = operation.kind == "call" and operation.duration_us >= SLOW_CALL_US
+        if slow_call or operation.kind == "render":
             example = f"{operation.name} took {operation.duration_us // 1000} ms inside the request"
             type_ = f"{operation.kind}_in_request"
             yield _sighting(unit, type_, operation.name, operation.duration_us, example)

@@ -84,6 +84,19 @@ def test_the_same_data_give_the_same_verdict():
     assert performance.changes_between(before, after) == performance.changes_between(before, after)
 
 
+def test_a_moment_within_a_minute_cuts_it_in_two(record):
+    record(*[100] * 40, ago_ms=30_500)
+    record(*[10] * 50, ago_ms=30_000)
+    window = performance.last("15m")
+    found = performance.around(window, window.end_ms - 30_000)
+    assert (found.n_before, found.n_after) == (40, 50)
+    assert (found.change("p50").before_ms, found.change("p50").after_ms) == (100, 10)
+    shorter = performance.around(
+        performance.Selection(window.end_ms - 30_700, window.end_ms), window.end_ms - 30_000
+    )
+    assert (shorter.n_before, shorter.n_after) == (40, 50)
+
+
 def test_a_moment_outside_the_window_is_refused(now):
     window = performance.last("1h")
     with pytest.raises(InvalidInput, match="outside"):

@@ -112,6 +112,8 @@ def test_with_less_detail_only_evidence_is_kept_and_everything_is_counted():
     [
         ({"trace": traced(("select a from t where b = 1", [1] * 5))}, Heavy.REPEATED_QUERY),
         ({"trace": traced(("select a from t where b = 1", [1] * 4))}, 0),
+        ({"trace": traced(("update t set a = 1", [1] * 9))}, 0),
+        ({"trace": traced(("begin immediate", [1] * 9))}, 0),
         ({"trace": traced(*((f"select a{n} from t", [1]) for n in range(21)))}, Heavy.MANY_QUERIES),
         ({"trace": traced(*((f"select a{n} from t", [1]) for n in range(20)))}, 0),
         ({"trace": traced(("select 1", [71_000])), "duration_us": 100_000}, Heavy.DATABASE_SHARE),
@@ -133,12 +135,14 @@ def test_slow_work_belongs_in_tasks_not_in_requests(kind, found):
     with trace.collect() as unit_trace:
         with trace.operation("render", "invoice"):
             pass
-        with trace.operation("call", "GET feed"):
+        with trace.operation("call", "POST offload"):
             pass
+    unit_trace.operations.append(trace.Operation("call", "GET feed", 100_000, False, "", 0))
     batch = fold(unit(kind=kind, trace=unit_trace))
     assert {s.type for s in batch.sightings.values()} == found
     kinds = [o["kind"] for o in json.loads(batch.events[0].detail)["operations"]]
-    assert kinds == ["render", "call"]
+    assert kinds == ["render", "call", "call"]
+    assert "POST offload" not in {s.subject for s in batch.sightings.values()}
 
 
 def test_equal_sightings_of_a_batch_are_one():
