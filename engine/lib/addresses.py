@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 import idna
 import psutil
@@ -121,6 +122,12 @@ def check_url(url: str, answers: Iterable[str] | None = None, *, policy: Policy 
         if reason := why_not(address, opened=verdict.opened):
             return _refused(reason, verdict)
     return verdict
+
+
+def target(url: str) -> str:
+    """Return scheme, host, port and path of an allowed URL: what a limit per address counts."""
+    verdict = check_url(url)
+    return f"{verdict.scheme}://{verdict.host}:{verdict.port}{urlsplit(url).path or '/'}"
 
 
 def check_target(scheme: str, host: str, port: int, *, policy: Policy | None = None) -> Verdict:

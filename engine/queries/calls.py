@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import clock
+from engine.lib import addresses
 from engine.records import db
 from engine.records.calls import HOUR_MS
+from engine.records.db import Row
 from engine.words import Actor, Role, TaskState
 
 _DAY_MS = 86_400_000
@@ -57,29 +59,20 @@ def history(actor: Actor, *, limit: int = 50, owner: str | None = None) -> list[
     if not actor.role.includes(Role.OPS):
         owner = actor.name
     rows = db.main().read(
-        """select c.*, t.state, t.due_at_ms from calls c join tasks t on t.id = c.task_id
+        """select c.*, t.state from calls c join tasks t on t.id = c.task_id
            where c.owner = coalesce(:owner, c.owner) order by c.created_at_ms desc limit :limit""",
         owner=owner,
         limit=max(1, min(limit, 500)),
     )
-    return [
-        Call(
-            task_id=row["task_id"],
-            owner=row["owner"],
-            method=row["method"],
-            url=row["url"],
-            state=TaskState(row["state"]),
-            created_at_ms=row["created_at_ms"],
-            finished_at_ms=row["finished_at_ms"],
-            status=row["status"],
-            error_code=row["error_code"],
-            cached=bool(row["cached"]),
-            n_tries=row["n_tries"],
-            n_bytes=row["n_bytes"],
-            timing=json.loads(row["timing"]) if row["timing"] else {},
-        )
-        for row in rows
-    ]
+    return [_call(row) for row in rows]
+
+
+def one(task_id: str) -> Call | None:
+    """Return the history line of a call."""
+    row = db.main().one(
+        "select c.*, t.state from calls c join tasks t on t.id = c.task_id where c.task_id = :id", id=task_id
+    )
+    return _call(row) if row else None
 
 
 def items(task_id: str) -> list[dict[str, Any]]:
@@ -99,6 +92,15 @@ def items(task_id: str) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def target_of(task_id: str) -> str | None:
+    """Return what the limit counts of a call: its address without the query."""
+    url = db.main().value("select url from calls where task_id = :id", id=task_id)
+    verdict = addresses.check_url(url) if url else None
+    if verdict is None or not verdict.allowed:
+        return None
+    return addresses.target(url)
 
 
 def used(owner: str, target: str, limit: int) -> Used:
@@ -133,3 +135,21 @@ def cache_use(owner: str, n_days: int = 7) -> CacheUse:
     assert counts is not None
     assert kept is not None
     return CacheUse(n_days, counts["hits"], counts["misses"], counts["stored"], kept["n"], kept["size"])
+
+
+def _call(row: Row) -> Call:
+    return Call(
+        task_id=row["task_id"],
+        owner=row["owner"],
+        method=row["method"],
+        url=row["url"],
+        state=TaskState(row["state"]),
+        created_at_ms=row["created_at_ms"],
+        finished_at_ms=row["finished_at_ms"],
+        status=row["status"],
+        error_code=row["error_code"],
+        cached=bool(row["cached"]),
+        n_tries=row["n_tries"],
+        n_bytes=row["n_bytes"],
+        timing=json.loads(row["timing"]) if row["timing"] else {},
+    )

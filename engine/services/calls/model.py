@@ -83,8 +83,7 @@ class ApiCall(Body):
     @property
     def target(self) -> str:
         """What the rate limit counts: scheme, host, port and path."""
-        verdict = addresses.check_url(self.url)
-        return f"{verdict.scheme}://{verdict.host}:{verdict.port}{urlsplit(self.url).path or '/'}"
+        return addresses.target(self.url)
 
     @property
     def host(self) -> str:

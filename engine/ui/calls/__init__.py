@@ -1,0 +1,1 @@
+"""What the API calls page is made of: `form` (one call, several), `board` (history), `result` (one call)."""
