@@ -39,11 +39,16 @@ def configure(service: str, *, level: int = logging.INFO) -> None:
     root.setLevel(level)
 
 
-def take_over(name: str, *, level: int = logging.WARNING) -> None:
-    """Route a library's logger through ours: drop its own handlers, keep its lines from this level on."""
+def take_over(name: str, *, level: int = logging.WARNING, but: str = "") -> None:
+    """Route a library's logger through ours: drop its own handlers, keep its lines from this level on.
+
+    Lines of exactly this logger that begin with `but` are left out: they are said better elsewhere.
+    """
     logger = logging.getLogger(name)
     logger.handlers.clear()
     logger.setLevel(level)
+    if but:
+        logger.addFilter(lambda record: not str(record.msg).startswith(but))
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

@@ -35,11 +35,15 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
+_FAILED_ATTEMPT = "Unhandled exception in task"
+"""Huey logs a traceback for each failed attempt; the queue says the same in a line that fits the failure."""
+
+
 class Worker(Consumer):  # type: ignore[misc]
     """A consumer that is registered, beats, and gives back on the way out what it could not finish."""
 
     def __init__(self, huey: OffloadHuey, **options: Any) -> None:
-        log.take_over("huey")
+        log.take_over("huey", but=_FAILED_ATTEMPT)
         chosen = with_our_defaults(options)
         super().__init__(huey, **chosen)
         self._pulse = Pulse(huey, chosen["workers"], DUTIES)

@@ -22,7 +22,7 @@ from huey.storage import BlackHoleStorage
 from engine import lifecycle, log, registry
 from engine.errors import LeaseLost, TaskCancelled
 from engine.lifecycle import Ending
-from engine.queue.endings import failed, succeeded
+from engine.queue.endings import UNEXPECTED, failed, succeeded
 from engine.queue.running import Running
 from engine.records import db
 from engine.records.db import LockedOrFull
@@ -176,6 +176,10 @@ class OffloadHuey(Huey):  # type: ignore[misc]
             del self.in_flight[running.id]
 
     def _tell(self, task: Task, ending: Ending, state: TaskState) -> None:
+        if ending.error is not None:
+            code, message = ending.error
+            unexpected = {"traceback": ending.traceback} if code == UNEXPECTED else {}
+            logger.warning("attempt failed", code=code, error=message, then=state, **unexpected)
         for observe in self.observers:
             try:
                 observe(task, ending, state)

@@ -22,6 +22,8 @@ from engine.services import results
 from engine.words import Outcome
 
 _TRACEBACK_CHARS = 16_000
+UNEXPECTED = "unexpected_error"
+"""Code of what a task raised that is none of our errors; its traceback goes to the log."""
 
 
 def succeeded(running: Running, value: Mapping[str, Any] | None) -> Ending:
@@ -77,7 +79,7 @@ def _ending(running: Running, outcome: Outcome, **details: Any) -> Ending:
 
 
 def _code(error: BaseException) -> str:
-    return error.code if isinstance(error, OffloadError) else "unexpected_error"
+    return error.code if isinstance(error, OffloadError) else UNEXPECTED
 
 
 def _message(error: BaseException) -> str:
