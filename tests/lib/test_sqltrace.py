@@ -157,3 +157,12 @@ def test_fingerprint_removes_literals_only(sql, expected):
 def test_fingerprint_id_is_equal_for_equal_statements():
     assert fingerprint_id("select 1") == fingerprint_id("select  2")
     assert fingerprint_id("select 1") != fingerprint_id("select a")
+
+
+def test_connection_is_closed_when_nobody_holds_it_any_more(tmp_path):
+    made = sqlite3.connect(tmp_path / "x.db", factory=TimedConnection, isolation_level=None)
+    made.execute("begin immediate")
+    del made
+    with sqlite3.connect(tmp_path / "x.db", timeout=0) as other:
+        other.execute("create table t (a)")
+    other.close()
