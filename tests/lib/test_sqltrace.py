@@ -1,3 +1,4 @@
+import gc
 import sqlite3
 import threading
 from contextvars import copy_context
@@ -163,6 +164,9 @@ def test_connection_is_closed_when_nobody_holds_it_any_more(tmp_path):
     made = sqlite3.connect(tmp_path / "x.db", factory=TimedConnection, isolation_level=None)
     made.execute("begin immediate")
     del made
-    with sqlite3.connect(tmp_path / "x.db", timeout=0) as other:
+    gc.collect()  # its cache of statements refers back to it
+    other = sqlite3.connect(tmp_path / "x.db", timeout=0)
+    try:
         other.execute("create table t (a)")
-    other.close()
+    finally:
+        other.close()
