@@ -174,11 +174,11 @@ def delivery(reader: Reader, delivery_id: str) -> Row | None:
     )
 
 
-def n_busy(reader: Reader, host: str, now_ms: int) -> int:
-    """Count the deliveries to a host that are on their way at this moment."""
+def n_busy(reader: Reader, host: str, now_ms: int, *, beside: str) -> int:
+    """Count the deliveries to a host that are on their way at this moment, beside one."""
     sql = """select count(*) from webhook_deliveries
-             where host = :host and state = 'waiting' and busy_until_ms > :now"""
-    return int(reader.value(sql, host=host, now=now_ms))
+             where host = :host and state = 'waiting' and busy_until_ms > :now and id <> :beside"""
+    return int(reader.value(sql, host=host, now=now_ms, beside=beside))
 
 
 def n_waiting(reader: Reader, host: str) -> int:

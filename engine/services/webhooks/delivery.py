@@ -79,7 +79,7 @@ def _begin(row: Row) -> int:
     now_ms = clock.now_ms()
     busy_until_ms = now_ms + int(settings.get().webhook_timeout_s * 1000) + _SLACK_MS
     with db.main().write() as tx:
-        if webhooks.n_busy(tx, row["host"], now_ms) >= PER_HOST:
+        if webhooks.n_busy(tx, row["host"], now_ms, beside=row["id"]) >= PER_HOST:
             queue_s = webhooks.n_waiting(tx, row["host"]) * webhooks.last_duration_ms(tx, row["host"]) / 1000
             raise Deferred(
                 f"{PER_HOST} other deliveries to this host are on their way.",
