@@ -97,14 +97,6 @@ class Transaction(Snapshot):
         self._connection.execute("release part")
 
 
-class _Connection(TimedConnection):
-    """A connection that ends with its thread, which nobody else knows of; Python 3.13 warns of others."""
-
-    def __del__(self) -> None:
-        with suppress(sqlite3.Error):
-            self.close()
-
-
 class Database:
     """One database file."""
 
@@ -257,7 +249,7 @@ def _open(path: Path, synchronous: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
         cached_statements=_STATEMENTS,
-        factory=_Connection,
+        factory=TimedConnection,
     )
     connection.row_factory = Row
     for pragma in (
