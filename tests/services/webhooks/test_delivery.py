@@ -366,7 +366,7 @@ def test_a_slow_host_does_not_get_more_than_its_places(server, ann_made, wall):
     from engine.records import webhooks as rows
 
     with db.main().write() as tx:
-        for delivery_id in ids[1:]:
+        for delivery_id in ids[:2]:
             rows.begin_attempt(
                 tx, delivery_id, now_ms=int(wall() * 1000), busy_until_ms=int(wall() * 1000) + 9_000
             )
