@@ -1,110 +1,120 @@
-"""Performance: how fast it is, since when, and where the time goes. The filter lives in the address."""
+"""Performance: how fast it is, since when, where the time goes and why. The filter lives in the address."""
 
 import streamlit as st
 
 from engine import ui
+from engine.queries import findings as found_wrong
 from engine.queries import performance
-from engine.ui import charts, edge, session, widgets
+from engine.ui import charts, edge, evidence, findings, session, widgets
 from engine.ui import performance as parts
 
-ALL = "All"
+VIEWS = {"routes": "Where the time goes", "requests": "Single requests", "findings": "Findings"}
+LIMIT = 100
 
 actor = session.signed_in()
-every_s = widgets.head("Performance", actor)
 
 
-def filters() -> dict:
-    """Draw the filter and return it as arguments of a selection."""
-    if picked := st.session_state.pop("performance-picked", None):
-        st.session_state["route"] = picked
-    words = {word: kind for kind, word in parts.KINDS.items()}
-    period = st.segmented_control(
-        "Period",
-        list(parts.PERIODS.values()),
-        default=parts.PERIODS["1h"],
-        required=True,
-        key="period",
-        bind="query-params",
-    )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        kind = st.selectbox("What", list(words), key="what", bind="query-params", width=220)
-        service = st.selectbox(
-            "Service",
-            performance.services(),
-            index=None,
-            key="service",
-            bind="query-params",
-            placeholder="All services",
-            width=180,
-        )
-        chosen = performance.last("13mo", kind=words.get(kind, "http"), service=service)
-        names = list(dict.fromkeys(name for _, name, _ in performance.names(chosen)))
-        route = st.selectbox(
-            "Route or name",
-            names,
-            index=None,
-            key="route",
-            bind="query-params",
-            placeholder="All of them",
-            width=320,
-        )
-    return {
-        "period": {word: key for key, word in parts.PERIODS.items()}.get(period or "", "1h"),
-        "kind": words.get(kind, "http"),
-        "service": service,
-        "name": route if route in names else None,
-    }
+def board() -> None:
+    every_s = widgets.head("Performance", actor)
+    chosen = parts.filters()
 
-
-chosen = filters()
-
-
-@ui.live(every_s=every_s)
-def over_time() -> None:
-    found = edge.load(f"performance-{chosen}", lambda: parts.read(**chosen))
-    if not found["overview"].source.n:
-        widgets.nothing_yet(
-            "Nothing was recorded for this choice",
-            "Every request, page run and task attempt is recorded. Choose a longer period or another kind.",
-            icon=":material/monitoring:",
-        )
-        return
-    parts.figures(found["overview"].kpis)
-    st.caption(parts.provenance(found["overview"].source))
-    parts.over_time(found)
-    parts.heat(found["heat"])
-
-
-@ui.live(every_s=every_s)
-def by_route() -> None:
-    """List where the time goes; another order or a choice does not redraw the charts."""
-    if chosen["name"]:
-        return
-    selection = performance.last(chosen["period"], kind=chosen["kind"], service=chosen["service"])
-    with st.container(border=True, gap="small"):
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown("**Where the time goes**", width="content")
-            order = st.segmented_control(
-                "Order by",
-                list(parts.ORDERS),
-                default="total",
-                required=True,
-                format_func=parts.ORDERS.get,
-                key="performance-order",
-                label_visibility="collapsed",
+    @ui.live(every_s=every_s)
+    def over_time() -> None:
+        found = edge.load(f"performance-{chosen}", lambda: parts.read(**chosen))
+        if not found["overview"].source.n:
+            widgets.nothing_yet(
+                "Nothing was recorded for this choice",
+                "Every request, page run and task attempt is recorded. "
+                "Choose a longer period or another kind, or try `./offload demo`.",
+                icon=":material/monitoring:",
             )
-        found = parts.slowest(selection, order or "total")
-        if not found.table.num_rows:
-            st.caption("Nothing was recorded in this period.")
             return
-        picked = parts.routes(found, key=f"routes-{order}-{chosen}")
-        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.caption(f"{parts.provenance(found.source)}. Choose a row to see it alone.", width="content")
-            charts.csv_button(found.table.drop_columns(["spark"]), key="routes")
+        parts.figures(found["overview"].kpis)
+        st.caption(parts.provenance(found["overview"].source))
+        parts.over_time(found)
+        left, right = st.columns(2)
+        with left:
+            parts.heat(found["heat"])
+        with right:
+            parts.spread(found["distribution"])
+        st.caption(f":material/speed: {parts.price(found['cost'])}")
+
+    @ui.live(every_s=every_s)
+    def below() -> None:
+        """Another view or order does not redraw the charts."""
+        titles = list(VIEWS.values())
+        view = st.segmented_control(
+            "Show", titles, default=titles[0], required=True, key="view", bind="query-params"
+        )
+        {titles[0]: routes, titles[1]: requests, titles[2]: wrong}.get(view or "", routes)(chosen)
+
+    over_time()
+    below()
+
+
+def routes(chosen: dict) -> None:
+    selection = performance.last(**chosen)
+    order = st.segmented_control(
+        "Order by",
+        list(parts.ORDERS),
+        default="total",
+        required=True,
+        format_func=parts.ORDERS.get,
+        key="performance-order",
+        label_visibility="collapsed",
+    )
+    found = parts.slowest(selection, order or "total")
+    if not found.table.num_rows:
+        st.caption("Nothing was recorded in this period.")
+        return
+    picked = parts.routes(found, key=f"routes-{order}-{chosen}")
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        st.caption(f"{parts.provenance(found.source)}. Choose a row to see it alone.", width="content")
+        charts.csv_button(found.table.drop_columns(["spark"]), key="routes")
     if picked:
         st.session_state["performance-picked"] = picked
         st.rerun()
 
 
-over_time()
-by_route()
+def requests(chosen: dict) -> None:
+    found = edge.load(
+        f"evidence-{chosen}", lambda: performance.evidence(performance.last(**chosen), limit=LIMIT)
+    )
+    if not found.events:
+        widgets.good_news("No slow, failed or heavy request in this period")
+        return
+    picked = evidence.table(found, key=f"evidence-{chosen}")
+    capped = f"The {LIMIT} slowest; there are more." if found.source.capped else f"All {found.source.n}."
+    st.caption(f"{capped} Kept for 14 days: slow, failed, heavy, worst of their hour. Choose one to see it.")
+    if picked:
+        st.session_state["performance-request"] = picked
+        st.rerun()
+
+
+def wrong(chosen: dict) -> None:
+    states = st.pills(
+        "State", list(findings.BADGES), selection_mode="multi", default=["open"], key="findings"
+    )
+    found = edge.load(
+        f"findings-{states}-{chosen}",
+        lambda: found_wrong.listed(
+            states=tuple(states or ("open",)), service=chosen["service"], name=chosen["name"], limit=LIMIT
+        ),
+    )
+    findings.draw(found, actor, filtered=bool(chosen["name"] or chosen["service"] or states != ["open"]))
+
+
+def one(correlation_id: str) -> None:
+    widgets.head("One request", actor, live=False, note=f"Correlation id `{correlation_id[:64]}`")
+    if st.button("All requests", icon=":material/arrow_back:", type="tertiary"):
+        del st.query_params["request"]
+        st.rerun()
+    evidence.request(performance.trace(actor, correlation_id))
+
+
+if picked := st.session_state.pop("performance-request", None):
+    st.query_params["request"] = picked
+if correlation_id := st.query_params.get("request"):
+    one(correlation_id)
+else:
+    board()

@@ -64,7 +64,7 @@ def lines(
     rows: pa.Table, series: Sequence[Series], *, title: str, y: str, key: str, note: str = "", empty: str = ""
 ) -> None:
     """Draw values over time, one line a series; a null value leaves a gap. `y` names quantity and unit."""
-    spec = _lines(viewer.zone().key, tuple(series), y)
+    spec = lines_spec(viewer.zone().key, tuple(series), y)
     card(spec, named(rows, series), title=title, key=key, note=note, empty=empty)
 
 
@@ -196,7 +196,8 @@ _NEIGHBOURS = {
 
 
 @lru_cache(maxsize=256)
-def _lines(zone: str, series: tuple[Series, ...], y: str) -> dict[str, Any]:
+def lines_spec(zone: str, series: tuple[Series, ...], y: str) -> dict[str, Any]:
+    """Return the specification of `lines`, for a chart that adds a layer to a copy of it."""
     base = alt.Chart().encode(
         x=time_axis(zone),
         y=alt.Y("value:Q", title=y, axis=value_axis(y)),

@@ -1,5 +1,6 @@
 """The parts of the Performance page: key figures, charts of time and distribution, the table of routes."""
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -9,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
+from engine import clock
 from engine.queries import performance
-from engine.queries.performance import Chart, Kpi, Selection, Source
+from engine.queries.performance import Chart, Cost, Kpi, Selection, Source
 from engine.ui import charts, format, shared, viewer
 
 KINDS = {
@@ -39,11 +41,58 @@ ORDERS = {
     "queries": "Queries",
 }
 _LABELS = {"requests": "Count", "queries": "Queries each"}
+NAMES_S = 10
 FRESH_S = 2
 """How old shared figures may be."""
 
 _PERCENTILES = (charts.Series("p50", "p50"), charts.Series("p95", "p95"), charts.Series("p99", "p99"))
 _BANDS = tuple(charts.Series(s.label.lower(), s.label, s.hex) for s in charts.BANDS)
+
+
+def filters() -> dict[str, Any]:
+    """Draw the filter, which lives in the address; return it as arguments of `performance.last`."""
+    if picked := st.session_state.pop("performance-picked", None):
+        st.session_state["route"] = picked
+    words = {word: kind for kind, word in KINDS.items()}
+    period = st.segmented_control(
+        "Period",
+        list(PERIODS.values()),
+        default=PERIODS["1h"],
+        required=True,
+        key="period",
+        bind="query-params",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kind = words.get(_choice("What", list(words), key="what", width=220) or "", "http")
+        service = _choice(
+            "Service", performance.services(), key="service", width=180, placeholder="All services"
+        )
+        names = shared.read(("names", kind, service), NAMES_S, lambda: _names(kind, service))
+        route = _choice("Route or name", names, key="route", width=320, placeholder="All of them")
+    return {
+        "period": {word: key for key, word in PERIODS.items()}.get(period or "", "1h"),
+        "kind": kind,
+        "service": service,
+        "name": route if route in names else None,
+    }
+
+
+def _choice(label: str, options: list[str], *, key: str, width: int, placeholder: str = "") -> str | None:
+    found: str | None = st.selectbox(
+        label,
+        options,
+        index=None if placeholder else 0,
+        key=key,
+        bind="query-params",
+        placeholder=placeholder or None,
+        width=width,
+    )
+    return found
+
+
+def _names(kind: str, service: str | None) -> list[str]:
+    chosen = performance.last("13mo", kind=kind, service=service)
+    return list(dict.fromkeys(name for _, name, _ in performance.names(chosen)))
 
 
 def read(period: str, **filters: Any) -> dict[str, Any]:
@@ -56,6 +105,9 @@ def read(period: str, **filters: Any) -> dict[str, Any]:
             "bands": _with_ends(performance.bands(selection)),
             "traffic": _with_ends(performance.traffic(selection), wide=True),
             "heat": performance.heat_map(selection),
+            "distribution": performance.distribution(selection),
+            "deploys": performance.deploys(selection.snapped()),
+            "cost": performance.cost(selection),
         }
 
     return shared.read(("performance", period, *sorted(filters.items())), FRESH_S, query)
@@ -116,14 +168,7 @@ def over_time(found: dict[str, Any]) -> None:
     left, right = st.columns(2)
     step = _per(bands.step_ms)
     with left:
-        charts.lines(
-            bands.table if bands.source.n else bands.table.slice(0, 0),
-            _PERCENTILES,
-            title="Duration",
-            note=f"Percentiles, {step}",
-            y="Duration (ms)",
-            key="duration",
-        )
+        _duration(bands, found["deploys"], step)
     with right:
         charts.bars(
             traffic.table if traffic.source.n else traffic.table.slice(0, 0),
@@ -133,6 +178,71 @@ def over_time(found: dict[str, Any]) -> None:
             y=f"Count {step}",
             key="traffic",
         )
+
+
+def _duration(bands: Chart, deploys: pa.Table, step: str) -> None:
+    rows = charts.named(bands.table if bands.source.n else bands.table.slice(0, 0), _PERCENTILES)
+    marked = rows.append_column("deploy", _marks(rows.column("at"), deploys, bands.step_ms))
+    n = deploys.num_rows
+    note = f"Percentiles, {step}" + (f"; {format.plural(n, 'deploy')} marked" if n else "")
+    charts.card(
+        _with_deploys(viewer.zone().key),
+        marked if n else rows,
+        title="Duration",
+        note=note,
+        key="duration",
+    )
+
+
+def _marks(starts: pa.ChunkedArray, deploys: pa.Table, step_ms: int) -> pa.Array:
+    """Return for each step what was deployed in it, null where nothing was."""
+    words: dict[int, list[str]] = {}
+    for row in deploys.to_pylist():
+        at_ms = clock.to_ms(row["at"])
+        words.setdefault(at_ms - at_ms % step_ms, []).append(f"{row['service']} {row['version']}")
+    found = [words.get(clock.to_ms(at) - clock.to_ms(at) % step_ms) for at in starts.to_pylist()]
+    return pa.array([", ".join(these) if these else None for these in found], pa.string())
+
+
+@lru_cache(maxsize=64)
+def _with_deploys(zone: str) -> dict[str, Any]:
+    """Return the chart of lines with a rule where something was deployed."""
+    spec = deepcopy(charts.lines_spec(zone, _PERCENTILES, "Duration (ms)"))
+    time = spec["layer"][0]["encoding"]["x"]
+    tooltip = [{"field": "deploy", "type": "nominal", "title": "Deployed"}]
+    rule = {
+        "mark": {"type": "rule", "strokeDash": [4, 3], "strokeWidth": 2, "color": "#8594A3"},
+        "transform": [{"filter": "isValid(datum.deploy)"}],
+        "encoding": {"x": time, "tooltip": tooltip},
+    }
+    spec["layer"].append(rule)
+    return spec
+
+
+def spread(chart: Chart) -> None:
+    """Draw the distribution of the whole window, on a logarithmic axis of durations."""
+    table = chart.table.set_column(0, "low", pc.max_element_wise(chart.table.column("low"), 0.001))
+    charts.card(
+        _spread(),
+        table,
+        title="Distribution",
+        note=f"n = {format.count(chart.source.n)}, in bands of a quarter of a doubling",
+        key="distribution",
+    )
+
+
+def price(cost: Cost) -> str:
+    """Say what recording cost, and whether anything was lost."""
+    if cost.share_of_cpu is None or cost.path_us_per_unit is None:
+        return "Nothing was recorded, so monitoring cost nothing."
+    lost = cost.n_dropped + cost.n_lost
+    fate = "nothing was dropped" if not lost else f"**{format.count(lost)} units were dropped or lost**"
+    less = {2: "", 1: "; queries are kept for evidence only", 0: "; single events are kept for evidence only"}
+    share = format.percent(cost.share_of_cpu, 2)
+    return (
+        f"Monitoring cost {share} of the CPU time of the processes it watches, "
+        f"{cost.path_us_per_unit:.0f} µs in the path of each unit; {fate}{less[cost.level]}."
+    )
 
 
 def heat(chart: Chart) -> None:
@@ -204,6 +314,29 @@ def _with_ends(chart: Chart, *, wide: bool = False) -> Chart:
 def _wide(table: pa.Table) -> pa.Table:
     parts = {c: table.filter(pc.field("class") == c) for c in ("good", "warning", "critical")}
     return pa.table({"at": parts["good"].column("at")} | {c: t.column("n") for c, t in parts.items()})
+
+
+@lru_cache(maxsize=1)
+def _spread() -> dict[str, Any]:
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_bar(binSpacing=1)
+        .encode(
+            x=alt.X(
+                "low:Q", title="Duration (ms)", scale=alt.Scale(type="log"), axis=charts.value_axis("(ms)")
+            ),
+            x2="high",
+            y=alt.Y("share:Q", title="Share", axis=alt.Axis(format=".0%", tickCount=5)),
+            tooltip=[
+                alt.Tooltip("low:Q", title="From (ms)", format=",.3~f"),
+                alt.Tooltip("high:Q", title="To (ms)", format=",.3~f"),
+                alt.Tooltip("n:Q", title="Count", format=","),
+                alt.Tooltip("share:Q", title="Share", format=".1%"),
+                alt.Tooltip("cumulated:Q", title="Up to here", format=".1%"),
+            ],
+        )
+    )
+    return charts.finished(chart)
 
 
 @lru_cache(maxsize=256)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from engine.lib.trace import Statement, Trace
+from engine.queries import findings
 from engine.services import monitor
 from engine.ui import shared
 from engine.words import Actor, Role
@@ -35,7 +37,7 @@ def test_figures_say_window_count_source_and_bound(browse):
     assert not at.exception
     assert {m.label: m.value for m in at.metric}["Count"] == "12"
     assert "n = 12 · minute rollups · percentiles within 1.1 %" in texts(at)
-    assert len(at.get("vega_lite_chart")) == 3
+    assert len(at.get("vega_lite_chart")) == 4
     (routes,) = at.dataframe
     assert list(routes.value["label"]) == ["/orders"]
 
@@ -47,7 +49,7 @@ def test_the_filter_in_the_address_chooses_kind_and_route(browse):
     assert {m.label: m.value for m in at.metric}["Count"] == "5"
     at = browse(Role.VIEWER, "performance", what="HTTP requests", route="/orders")
     assert {m.label: m.value for m in at.metric}["Count"] == "3"
-    assert not at.dataframe, "one route needs no table of routes"
+    assert list(at.dataframe[0].value["label"]) == ["/orders"]
 
 
 @pytest.mark.parametrize("period", ["15 min", "24 h", "7 d", "30 d", "13 months", "nonsense"])
@@ -56,3 +58,72 @@ def test_every_period_can_be_drawn(browse, period):
     at = browse(Role.VIEWER, "performance", period=period)
     assert not at.exception
     assert not at.error
+
+
+def slow(name="/orders", correlation_id="c0ffee00", n_queries=6):
+    work = Trace()
+    work.statements["select name from people where id = 1"] = statement = Statement()
+    statement.durations_ns, statement.caller = [2_000_000] * n_queries, "shop.py:9 orders"
+    unit = monitor.Unit("shop", monitor.HTTP, name, work)
+    unit.duration_us, unit.status, unit.method = 3_000_000, 200, "GET"
+    unit.correlation_id, unit.path = correlation_id, f"{name}/17"
+    monitor.record(unit)
+    monitor.flush()
+
+
+def test_single_requests_say_why_they_are_kept(browse):
+    slow()
+    at = browse(Role.VIEWER, "performance", view="Single requests")
+    assert not at.exception
+    (rows,) = at.dataframe
+    assert rows.value["why"].tolist() == ["slow, repeated query"]
+    assert "All 1." in texts(at)
+
+
+def test_without_slow_requests_good_news_is_told(browse):
+    record(3)
+    at = browse(Role.VIEWER, "performance", view="Single requests")
+    assert "No slow, failed or heavy request" in texts(at)
+
+
+def test_one_request_shows_its_facts_waterfall_and_statements(browse):
+    slow()
+    at = browse(Role.VIEWER, "performance", request="c0ffee00")
+    assert not at.exception
+    assert "GET /orders" in texts(at)
+    assert "/orders/17" in texts(at).replace("\\", "")
+    assert len(at.get("vega_lite_chart")) == 1
+    (statements,) = at.dataframe
+    assert statements.value["Statement"].tolist() == ["select name from people where id = ?"]
+    assert statements.value["Called at"].tolist() == ["shop.py:9 orders"]
+
+
+def test_an_unknown_request_says_how_long_they_are_kept(browse):
+    at = browse(Role.VIEWER, "performance", request="unknown-1")
+    assert "Nothing is kept under this id" in texts(at)
+
+
+def test_a_finding_is_looked_after_by_staff(browse):
+    slow()
+    at = browse(Role.STAFF, "performance", view="Findings")
+    assert "The same query again and again" in texts(at)
+    next(button for button in at.button if button.label == "I look after it").click().run()
+    (finding,) = findings.listed(states=("acknowledged",))
+    assert finding.owner == "ada"
+    assert [f.state for f in findings.listed(states=("open",))] == []
+
+
+def test_a_viewer_reads_findings_and_changes_none(browse):
+    slow()
+    at = browse(Role.VIEWER, "performance", view="Findings")
+    assert "The same query again and again" in texts(at)
+    assert not [button for button in at.button if "fixed" in button.label]
+
+
+def test_a_deploy_is_marked_and_the_price_of_monitoring_told(browse):
+    record(5)
+    monitor.mark_deploy("1.2")
+    at = browse(Role.VIEWER, "performance")
+    assert "1 deploy marked" in texts(at)
+    assert "Monitoring cost" in texts(at)
+    assert "nothing was dropped" in texts(at)
