@@ -49,7 +49,7 @@ _PERCENTILES = (charts.Series("p50", "p50"), charts.Series("p95", "p95"), charts
 _BANDS = tuple(charts.Series(s.label.lower(), s.label, s.hex) for s in charts.BANDS)
 
 
-def filters() -> dict[str, Any]:
+def filters(*, routes: bool = True) -> dict[str, Any]:
     """Draw the filter, which lives in the address; return it as arguments of `performance.last`."""
     if picked := st.session_state.pop("performance-picked", None):
         st.session_state["route"] = picked
@@ -67,8 +67,12 @@ def filters() -> dict[str, Any]:
         service = _choice(
             "Service", performance.services(), key="service", width=180, placeholder="All services"
         )
-        names = shared.read(("names", kind, service), NAMES_S, lambda: _names(kind, service))
-        route = _choice("Route or name", names, key="route", width=320, placeholder="All of them")
+        names = (
+            shared.read(("names", kind, service), NAMES_S, lambda: _names(kind, service)) if routes else []
+        )
+        route = None
+        if routes:
+            route = _choice("Route or name", names, key="route", width=320, placeholder="All of them")
     return {
         "period": {word: key for key, word in PERIODS.items()}.get(period or "", "1h"),
         "kind": kind,

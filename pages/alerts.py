@@ -1,0 +1,109 @@
+"""Alerts: what needs attention now, the rules that watch, and what was."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import streamlit as st
+
+from engine import clock, ui
+from engine.queries import alerts as reads
+from engine.records.alerts import Rule
+from engine.services import alerts
+from engine.ui import edge, format, session, viewer, widgets
+from engine.words import Role
+
+HOUR_MS = 3_600_000
+HISTORY = 100
+
+actor = session.signed_in()
+every_s = widgets.head("Alerts", actor)
+
+
+def look_after(alert_id: int) -> str:
+    alerts.acknowledge(actor, alert_id)
+    return "You look after it."
+
+
+def mute(rule_id: str, hours: int) -> str:
+    alerts.mute(actor, rule_id, clock.now_ms() + hours * HOUR_MS if hours else None)
+    return f"Nobody is told for {hours} h." if hours else "People are told again."
+
+
+def switch(rule: Rule) -> str:
+    alerts.save(actor, replace(rule, enabled=not rule.enabled))
+    return "The rule is off." if rule.enabled else "The rule is on."
+
+
+def change(rule: Rule, threshold: float) -> str:
+    alerts.save(actor, replace(rule, threshold=threshold))
+    return f"{rule.title}: alarm at {threshold:g}."
+
+
+@ui.live(every_s=every_s)
+def now() -> None:
+    found = edge.load("alerts", reads.opened)
+    if not found:
+        widgets.good_news("Nothing needs attention")
+    for alert in found:
+        with st.container(border=True, gap="xsmall"):
+            st.markdown(f":red[:material/notifications_active:] **{format.plain(alert.title)}**")
+            st.markdown(format.plain(alert.message))
+            by = f" · {format.plain(alert.acknowledged_by)} looks after it" if alert.acknowledged_by else ""
+            st.caption(f"since {viewer.when(alert.opened_at_ms)}{by}", help=format.utc(alert.opened_at_ms))
+            if actor.role.includes(Role.STAFF) and not alert.acknowledged_by:
+                st.button(
+                    "I look after it",
+                    key=f"ack-{alert.id}",
+                    on_click=widgets.act,
+                    args=(lambda alert=alert: look_after(alert.id),),
+                )
+
+
+def rules() -> None:
+    st.subheader("Rules", anchor=False)
+    for standing in reads.standings():
+        rule, measure = standing.rule, alerts.MEASURES[standing.rule.measure]
+        mark = ":red[:material/error:]" if standing.open else ":green[:material/check_circle:]"
+        muted = (standing.muted_until_ms or 0) > clock.now_ms()
+        state = "off" if not rule.enabled else "muted" if muted else "on"
+        with st.expander(f"{mark if rule.enabled else ':gray[:material/block:]'} {rule.title} · {state}"):
+            side = "below" if measure.below else "above"
+            value = format.DASH if standing.value is None else f"{standing.value:,.4g} {measure.unit}"
+            st.caption(
+                f"{measure.title} {side} {rule.threshold:g} {measure.unit}, {rule.to_open} times in a row; "
+                f"now {value}, n = {format.count(standing.n)}, {viewer.when(standing.evaluated_at_ms)}"
+            )
+            if actor.role.includes(Role.OPS):
+                buttons(rule, muted)
+
+
+def buttons(rule: Rule, muted: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        limit = st.number_input("Alarm at", value=float(rule.threshold), key=f"at-{rule.id}", width=160)
+        verbs = {
+            "Save": lambda: change(rule, limit),
+            "Unmute" if muted else "Mute 8 h": lambda: mute(rule.id, 0 if muted else 8),
+            "Switch off" if rule.enabled else "Switch on": lambda: switch(rule),
+        }
+        for label, verb in verbs.items():
+            st.button(label, key=f"{label}-{rule.id}", on_click=widgets.act, args=(verb,))
+
+
+def history() -> None:
+    st.subheader("History", anchor=False)
+    past = reads.history(limit=HISTORY)
+    if not past:
+        st.caption("No alert yet.")
+        return
+    moments = {"Opened": [a.opened_at_ms for a in past], "Cleared": [a.cleared_at_ms for a in past]}
+    columns = {name: pa.array(at, pa.int64()).cast(pa.timestamp("ms", "UTC")) for name, at in moments.items()}
+    columns |= {"Alert": [a.title for a in past], "What": [a.message for a in past]}
+    columns |= {"Looked after by": pa.array([a.acknowledged_by for a in past], pa.string())}
+    config = {name: widgets.moment_column(f"{name} ({viewer.zone().key})") for name in moments}
+    st.dataframe(pa.table(columns), hide_index=True, column_config=config, key="history")
+    st.caption(f"The last {HISTORY}; kept 13 months.")
+
+
+now()
+rules()
+history()

@@ -1,0 +1,81 @@
+"""Before and after: did it become faster? One route around a moment, or two routes beside each other."""
+
+from datetime import datetime, timedelta
+
+import streamlit as st
+
+from engine import clock
+from engine.queries import performance
+from engine.ui import comparison, session, viewer, widgets
+from engine.ui import performance as parts
+
+MODES = ("Around a moment", "Two routes")
+
+actor = session.signed_in()
+widgets.head(
+    "Before and after",
+    actor,
+    live=False,
+    note="Compares two distributions and says whether the difference is more than noise.",
+)
+
+
+def options(chosen: dict) -> list[str]:
+    """Return the routes of a kind and service as people read them."""
+    selection = performance.last("13mo", kind=chosen["kind"], service=chosen["service"])
+    return list(dict.fromkeys(f"{method} {name}".strip() for _, name, method in performance.names(selection)))
+
+
+def split(label: str) -> tuple[str, str]:
+    """Return name and method of a label."""
+    method, _, name = label.rpartition(" ") if label.split(" ")[0].isupper() else ("", "", label)
+    return name, method
+
+
+def moment(selection: performance.Selection) -> int:
+    """Draw the choice of a moment: a deploy mark, or a time of one's own; return it in ms."""
+    marks = performance.deploys(selection).to_pylist()[::-1]
+    words = {f"{m['service']} {m['version']}, {viewer.when(clock.to_ms(m['at']))}": m["at"] for m in marks}
+    chosen = st.selectbox("Moment", [*words, "Another moment"], key="moment", width=420)
+    if chosen in words:
+        return clock.to_ms(words[chosen])
+    zone = viewer.zone()
+    middle = clock.from_ms((selection.start_ms + selection.end_ms) // 2).astimezone(zone)
+    with st.container(horizontal=True):
+        day = st.date_input("Day", middle.date(), key="day", width=200)
+        time = st.time_input("Time", middle.time(), key="time", step=timedelta(minutes=1), width=200)
+    return clock.to_ms(datetime.combine(day, time, tzinfo=zone))
+
+
+def around(chosen: dict, labels: list[str]) -> None:
+    route = st.selectbox("Route", labels, key="around", bind="query-params", width=420)
+    name, method = split(route)
+    selection = performance.last(
+        chosen["period"], kind=chosen["kind"], service=chosen["service"], name=name, method=method or None
+    )
+    comparison.draw(performance.around(selection, moment(selection)))
+
+
+def two(chosen: dict, labels: list[str]) -> None:
+    left, right = st.columns(2)
+    first = left.selectbox("Before: the route as it was", labels, key="first", bind="query-params")
+    second = right.selectbox(
+        "After: its replacement", labels, index=min(1, len(labels) - 1), key="second", bind="query-params"
+    )
+    selection = performance.last(chosen["period"], kind=chosen["kind"], service=chosen["service"])
+    comparison.draw(performance.two_routes(selection, split(first), split(second)))
+
+
+chosen = parts.filters(routes=False)
+labels = options(chosen)
+if not labels:
+    widgets.nothing_yet(
+        "Nothing was recorded for this choice",
+        "Choose another service or kind, or run `./offload demo` to see two routes compared.",
+        icon=":material/compare_arrows:",
+    )
+else:
+    mode = st.segmented_control(
+        "Compare", MODES, default=MODES[0], required=True, key="mode", bind="query-params"
+    )
+    (two if mode == MODES[1] else around)(chosen, labels)

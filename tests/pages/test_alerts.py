@@ -1,0 +1,54 @@
+"""Alerts, from the entry script."""
+
+import pytest
+
+from engine import clock
+from engine.queries import alerts as reads
+from engine.records import alerts as records
+from engine.records import db
+from engine.services import alerts
+from engine.words import Role
+from tests.pages.conftest import texts
+
+
+@pytest.fixture
+def ringing(data_dir):
+    """One open alert among the rules an installation begins with."""
+    alerts.beat(clock.now_ms())
+    with db.metrics().write() as tx:
+        rule = next(rule for rule in alerts.DEFAULTS if rule.id == "disk")
+        records.open_alert(tx, rule, value=95, message="Disk used is 95 %", at_ms=clock.now_ms())
+
+
+def test_nothing_to_do_is_good_news(browse):
+    at = browse(Role.VIEWER, "alerts")
+    assert not at.exception
+    assert "Nothing needs attention" in texts(at)
+    assert "No alert yet" in texts(at)
+
+
+def test_an_alert_is_shown_with_its_numbers_and_looked_after(browse, ringing):
+    at = browse(Role.STAFF, "alerts")
+    assert "Disk used is 95 %" in texts(at)
+    next(button for button in at.button if button.label == "I look after it").click().run()
+    assert reads.opened()[0].acknowledged_by == "ada"
+    assert "looks after it" in texts(at)
+
+
+def test_a_viewer_changes_nothing(browse, ringing):
+    at = browse(Role.VIEWER, "alerts")
+    assert not at.exception
+    assert not at.button
+    assert not at.number_input
+
+
+def test_ops_change_mute_and_switch_off_a_rule(browse, ringing):
+    at = browse(Role.OPS, "alerts")
+    at.number_input(key="at-slow-requests").set_value(750.0).run()
+    at.button(key="Save-slow-requests").click().run()
+    at.button(key="Mute 8 h-disk").click().run()
+    at.button(key="Switch off-stalled").click().run()
+    standing = {s.rule.id: s for s in reads.standings()}
+    assert standing["slow-requests"].rule.threshold == 750
+    assert standing["disk"].muted_until_ms > clock.now_ms()
+    assert not standing["stalled"].rule.enabled

@@ -1,0 +1,70 @@
+"""Before and after, from the entry script."""
+
+import numpy as np
+import pytest
+
+from engine import clock
+from engine.services import monitor
+from engine.ui import shared
+from engine.words import Role
+from tests.pages.conftest import texts
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    shared.forget()
+    yield
+    shared.forget()
+
+
+def record(name, median_ms, n, *, ago_ms=60_000, seed=0):
+    for value in np.random.default_rng(seed).lognormal(np.log(median_ms), 0.4, n):
+        unit = monitor.Unit("shop", monitor.HTTP, name)
+        unit.at_ms = clock.now_ms() - ago_ms
+        unit.duration_us, unit.status, unit.method = int(value * 1000), 200, "GET"
+        monitor.record(unit)
+    monitor.flush()
+
+
+def test_without_records_the_demo_is_named(browse):
+    at = browse(Role.VIEWER, "before_after")
+    assert not at.exception
+    assert "./offload demo" in texts(at)
+
+
+def test_two_routes_are_compared_with_a_verdict(browse):
+    record("/slow", 3_000, 120)
+    record("/fast", 20, 130)
+    at = browse(Role.VIEWER, "before_after", mode="Two routes", first="GET /slow", second="GET /fast")
+    assert not at.exception
+    said = texts(at).replace("\\", "")
+    assert "p95 fell from" in said
+    assert "n = 120 and 130." in said
+    assert [metric.label for metric in at.metric] == ["Mean", "Median", "p95", "p99"]
+    (numbers,) = at.dataframe
+    assert numbers.value["95 % interval"].tolist()[3] == "too few values"
+
+
+def test_a_route_is_compared_around_a_deploy(browse):
+    record("/orders", 900, 110, ago_ms=40 * 60_000)
+    record("/orders", 50, 110, ago_ms=5 * 60_000)
+    monitor.mark_deploy("2.0", service="shop", at_ms=clock.now_ms() - 20 * 60_000)
+    at = browse(Role.VIEWER, "before_after")
+    assert not at.exception
+    assert "p95 fell from" in texts(at)
+    assert at.selectbox(key="moment").value.startswith("shop 2.0")
+
+
+def test_a_moment_of_ones_own_outside_the_period_is_refused_in_words(browse):
+    record("/orders", 900, 5)
+    at = browse(Role.VIEWER, "before_after")
+    at.date_input(key="day").set_value("2020-01-01").run()
+    assert not at.exception
+    assert "outside the period" in at.error[0].value
+
+
+def test_too_few_values_are_said_to_be_too_few(browse):
+    record("/a", 900, 5)
+    record("/b", 10, 5)
+    at = browse(Role.VIEWER, "before_after", mode="Two routes")
+    assert "Too few to tell" in texts(at)
