@@ -94,3 +94,11 @@ def test_more_routes_than_are_listed_are_mentioned():
         record(NOON_MS - MINUTE_MS, 10 + number, name=f"/{number}")
     found = summary(NOON_MS - HOUR_MS, NOON_MS)
     assert (len(found.routes), found.has_more_routes) == (20, True)
+
+
+def test_charts_begin_where_the_records_do_when_most_of_the_period_is_empty():
+    record(NOON_MS - 10 * MINUTE_MS, 100)
+    found = summary(NOON_MS - DAY_MS, NOON_MS)
+    assert found.start_ms == NOON_MS - DAY_MS
+    assert NOON_MS - 30 * MINUTE_MS <= found.drawn_from_ms <= NOON_MS - 10 * MINUTE_MS
+    assert sum(bucket.n for bucket in found.buckets) == 1

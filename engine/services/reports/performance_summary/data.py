@@ -10,6 +10,7 @@ from engine.services.reports.performance_summary.form import Form
 from engine.services.reports.performance_summary.shape import Bucket, PerformanceData, Route, Totals
 
 _ROUTES, _OTHERS = 20, 10
+_EMPTY_SHARE = 0.75
 
 
 def gather(form: Form, owner: str) -> dict[str, Any]:
@@ -20,17 +21,19 @@ def gather(form: Form, owner: str) -> dict[str, Any]:
     overview = performance.overview(window)
     routes = performance.slowest(window, limit=_ROUTES)
     cost = performance.cost(window)
+    drawn, buckets = _drawn(window)
     data = PerformanceData(
         start_ms=window.start_ms,
         end_ms=window.end_ms,
-        bucket_ms=window.step_ms,
+        drawn_from_ms=drawn.start_ms,
+        bucket_ms=drawn.step_ms,
         zone=form.zone,
         made_at_ms=clock.now_ms(),
         target_ms=settings.get().apdex_t_ms,
         service=form.service,
         requests=_totals(overview.figures),
         before=_totals(overview.previous),
-        buckets=_series(window),
+        buckets=buckets,
         routes=_routes(routes),
         has_more_routes=routes.source.capped,
         pages=_routes(performance.slowest(window.of("run"), limit=_OTHERS)),
@@ -42,6 +45,16 @@ def gather(form: Form, owner: str) -> dict[str, Any]:
 
 def _totals(figures: Figures) -> Totals:
     return Totals(figures.n, figures.n_errors, figures.p50_ms, figures.p95_ms, figures.p99_ms, figures.apdex)
+
+
+def _drawn(window: Selection) -> tuple[Selection, list[Bucket]]:
+    """Return what the charts show: the period, or its recorded part where that is a small part of it."""
+    buckets = _series(window)
+    first_ms = next((bucket.start_ms for bucket in buckets if bucket.n), window.start_ms)
+    if first_ms - window.start_ms <= _EMPTY_SHARE * (window.end_ms - window.start_ms):
+        return window, buckets
+    part = Selection(first_ms, window.end_ms, service=window.service).snapped()
+    return part, _series(part)
 
 
 def _series(window: Selection) -> list[Bucket]:

@@ -80,7 +80,7 @@ def _tone(value: float | None, good: float, fair: float) -> str:
 
 def _axis(data: PerformanceData) -> charts.Axis:
     starts = [bucket.start_ms for bucket in data.buckets]
-    return charts.Axis(starts, data.bucket_ms, data.start_ms, data.end_ms, data.zone)
+    return charts.Axis(starts, data.bucket_ms, max(data.start_ms, data.drawn_from_ms), data.end_ms, data.zone)
 
 
 def _latency(data: PerformanceData) -> str:

@@ -63,6 +63,8 @@ class PerformanceData:
     """T of the Apdex, unless a route has its own."""
     service: str = ""
     """Empty: all services."""
+    drawn_from_ms: int = 0
+    """Where the charts begin: later than the period where little of it was recorded."""
     requests: Totals = Totals()
     before: Totals = Totals()
     buckets: list[Bucket] = field(default_factory=list)
