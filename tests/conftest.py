@@ -1,7 +1,7 @@
 import pytest
 from structlog.contextvars import clear_contextvars
 
-from engine import clock, registry
+from engine import clock, registry, tasks
 from engine.records import db
 from engine.services import monitor
 from tests.engine_kit import FakeClock
@@ -27,6 +27,7 @@ def data_dir(tmp_path, monkeypatch):
 @pytest.fixture
 def no_types(monkeypatch):
     """An empty registry of task types; those of the house come back after the test."""
+    tasks.load()  # now, or what a test imports first would be registered in its own registry
     monkeypatch.setattr(registry, "_types", {})
 
 

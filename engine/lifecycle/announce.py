@@ -5,11 +5,11 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine import clock, registry, settings
+from engine import clock, log, registry, settings
 from engine.lib import addresses, signing
 from engine.lifecycle.submit import submit_in
 from engine.records import tasks, webhooks
-from engine.records.db import Transaction
+from engine.records.db import LockedOrFull, Transaction
 from engine.records.tasks import Task
 from engine.records.webhooks import Target
 from engine.words import SYSTEM, TaskState
@@ -23,20 +23,34 @@ EVENTS = (
     "alert.opened",
     "alert.resolved",
 )
+logger = log.get(__name__)
+
 TEST_EVENT = "webhook.test"
 DELIVERY_TYPE = "webhook_delivery"
 
 
 def ended(tx: Transaction, task: Task, state: TaskState) -> None:
-    """Tell those who listen that a task has ended; tasks of the installation itself tell nobody."""
+    """Tell those who listen that a task has ended; tasks of the installation itself tell nobody.
+
+    An event that cannot be written is logged and left out: it must not undo the outcome it tells of.
+    """
     task_type = registry.find(task.type)
     if task_type and task_type.system:
         return
-    event = f"task.{state}"
+    try:
+        _tell(tx, task, f"task.{state}")
+    except LockedOrFull:
+        raise
+    except Exception as error:  # noqa: BLE001 - or the task could never end; it is logged
+        logger.error("event not written", task=task.id, state=state, error=repr(error))
+
+
+def _tell(tx: Transaction, task: Task, event: str) -> None:
     own = [_own(row["id"], task.owner, row["url"]) for row in webhooks.of_task(tx, task.id)]
     targets = own + _listening(tx, task.owner, event)
     if targets and (after := tasks.get(tx, task.id)):
-        _write(tx, targets, event, _absolute(after.document()), task.owner, task)
+        with tx.part():
+            _write(tx, targets, event, _absolute(after.document()), task.owner, task)
 
 
 def emit(tx: Transaction, event: str, data: Mapping[str, Any], *, owner: str | None) -> int:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 
-from engine import clock, registry, settings
+from engine import clock, log, registry, settings
 from engine.lifecycle import moves
 from engine.lifecycle.run import expire, finish
 from engine.records import attempts, db, tasks, workers
-from engine.records.db import Row, Transaction
+from engine.records.db import LockedOrFull, Row, Transaction
 from engine.records.tasks import Task
 from engine.words import Outcome, TaskState
+
+logger = log.get(__name__)
 
 _EXPIRED_AT_ONCE = 500
 _SILENT_MS = 15 * 60_000
@@ -27,7 +29,7 @@ def rescue(gone: Callable[[Row], bool], *, trust_leases: bool) -> int:
     dead = {row["id"] for row in rows if gone(row)}
     alive = {row["id"] for row in rows} - dead
     taken = sum(
-        _take(task.id, task.token)
+        _try_to_take(task.id, task.token)
         for task in running
         if task.worker_id not in alive or (trust_leases and (task.lease_until_ms or 0) < now_ms)
     )
@@ -54,6 +56,16 @@ def _silent_for_long(row: Row, now_ms: int) -> bool:
     """Whether a worker of another machine, container or boot is written off; its next beat undoes it."""
     silence_ms = max(_SILENT_MS, int(4 * settings.get().lease_s * 1000))
     return bool(now_ms - row["heartbeat_at_ms"] > silence_ms)
+
+
+def _try_to_take(task_id: str, token: int) -> bool:
+    try:
+        return _take(task_id, token)
+    except LockedOrFull:
+        raise
+    except Exception as error:  # noqa: BLE001 - one broken task must not keep the others; it is logged
+        logger.error("task not rescued", task=task_id, error=repr(error))
+        return False
 
 
 def _take(task_id: str, token: int) -> bool:

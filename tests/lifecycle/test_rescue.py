@@ -194,6 +194,17 @@ def test_outside_effect_is_not_repeated_blindly_after_a_shutdown():
     assert row(sent).error_code == "outcome_unknown"
 
 
+def test_broken_task_does_not_keep_the_others_from_being_rescued():
+    def broken(task):
+        raise KeyError("a rule with a mistake")
+
+    add_type("call", on_rescue=broken)
+    bad, good = submit_and_claim(type_name="call"), submit_and_claim()
+    assert rescue() == 1
+    assert (state(bad), state(good)) == ("running", "queued")
+    assert attempts(bad)[0]["outcome"] is None
+
+
 def test_second_attempt_begins_unsent():
     add_type("call", on_rescue=lambda task: None)
     task = submit_and_claim(type_name="call")
