@@ -71,7 +71,7 @@ def deliveries(
         state=state,
         limit=limit + 1,
     )
-    items = [_document(row, actor) for row in rows[:limit]]
+    items = [_document(row) for row in rows[:limit]]
     return Page(items, str(rows[limit - 1]["seq"]) if len(rows) > limit else None)
 
 
@@ -92,7 +92,7 @@ def delivery(actor: Actor, delivery_id: str) -> dict[str, Any]:
         "select * from webhook_attempts where delivery_id = :id order by attempt", id=delivery_id
     )
     return {
-        **_document(row, actor),
+        **_document(row),
         "body": row["body"],
         "attempts": [_attempt(attempt, mine) for attempt in found],
     }
@@ -110,7 +110,7 @@ def counts(actor: Actor, since_ms: int) -> dict[str, int]:
     return {state: found.get(state, 0) for state in STATES}
 
 
-def _document(row: Row, actor: Actor) -> dict[str, Any]:
+def _document(row: Row) -> dict[str, Any]:
     failed = row["error_code"] is not None
     return {
         "delivery_id": row["id"],
@@ -119,7 +119,7 @@ def _document(row: Row, actor: Actor) -> dict[str, Any]:
         "endpoint_id": row["endpoint_id"],
         "task_id": row["task_id"],
         "owner": row["owner"],
-        "url": row["url"] if actor.name == row["owner"] else http.mask_url(row["url"]),
+        "url": http.mask_url(row["url"]),
         "state": row["state"],
         "n_attempts": row["n_attempts"],
         "status": row["status"],

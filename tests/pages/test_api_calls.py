@@ -90,6 +90,22 @@ def test_several_lines_are_one_task(browse):
     assert list(shown.dataframe[0].value["State"]) == ["Waiting", "Waiting", "Refused"]
 
 
+def test_a_bulk_that_has_ended_shows_its_items_and_becomes_a_schedule(browse, server):
+    with db.main().write() as tx:
+        users.add(tx, "ada", Role.STAFF)
+    server.on["/a"] = answer(b"x")
+    given = [{"url": f"{server.url}/a"}, {"url": f"{server.url}/b"}, {"url": "http://10.0.0.1/"}]
+    task = lifecycle.submit(ADA, "call_bulk", {"calls": given}).task
+    run_next()
+    at = browse(Role.STAFF, "api_calls", id=task.id)
+    assert "could not be shown" not in texts(at)
+    assert list(at.dataframe[0].value["State"]) == ["Succeeded", "Failed", "Refused"]
+    fill(at, "Name", "Hourly")
+    press(at, "Create schedule")
+    stored = json.loads(db.main().value("select payload from schedules where owner = 'ada'"))
+    assert [call["url"] for call in stored["calls"]] == [f"{server.url}/a", f"{server.url}/b"]
+
+
 def test_an_answer_is_shown_with_where_the_time_went(browse, server):
     server.on["/a"] = answer(b'{"items": [1, 2]}', Content_Type="application/json", X_Api_Key="topsecret")
     task = lifecycle.submit(ADA, "api_call", {"url": f"{server.url}/a"}).task

@@ -32,14 +32,14 @@ def call_row(call: Call, actor: Actor) -> None:
 
 def bulk_row(task: Task, actor: Actor) -> None:
     """Draw one bulk with its progress."""
-    with st.container(gap="xxsmall"):
+    with st.container(gap="small"):
         widgets.task_row(task, actor, key="bulk", kind=False)
         st.page_link(PAGE, label="Its calls", query_params={"id": task.id}, icon=":material/list:")
 
 
 def limit_line(used: Used, target: str) -> None:
     """Say how much of the hour's limit the address called last has used."""
-    text = f"{used.n_used} of {used.limit} calls to {format.plain(target)} in the last hour"
+    text = f"{used.n_used} of {used.limit} calls to {url(target)} in the last hour"
     if used.opens_at_ms is None:
         st.caption(f":material/speed: {text}")
     else:
@@ -69,6 +69,11 @@ def cache_card(actor: Actor, use: CacheUse) -> None:
         )
         if use.n_kept:
             st.button("Empty", type="tertiary", on_click=widgets.act, args=(lambda: _empty(actor),))
+
+
+def url(text: str) -> str:
+    """Return an address as Markdown that does not become a link: it leads away from here."""
+    return f"`{text.replace('`', '%60')}`"
 
 
 def _empty(actor: Actor) -> str:

@@ -15,16 +15,18 @@ from engine.records.tasks import Task
 from engine.services import schedules
 from engine.ui import charts, format, states, viewer, widgets
 from engine.ui.calls import form
+from engine.ui.calls.board import url
 from engine.words import Actor, Role, TaskState
 
 _PARTS = {
+    "prepare_ms": "Prepare",
     "lookup_ms": "Name lookup",
     "connect_ms": "Connect",
     "tls_ms": "TLS",
     "first_byte_ms": "First byte",
     "body_ms": "Body",
 }
-_HEX = ("#8E6CEB", "#1593AB", "#3F82EE", "#E57F24", "#2FA866")
+_HEX = ("#8594A3", "#8E6CEB", "#1593AB", "#3F82EE", "#E57F24", "#2FA866")
 _SHOWN_CHARS = 200_000
 
 
@@ -32,7 +34,8 @@ def draw(task: Task, call: Call | None, actor: Actor) -> None:
     """Draw a call with everything known about it."""
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.subheader(format.plain(widgets.describe(task, kind=False)), anchor=False, width="content")
+            title = f"{call.method} {url(call.url)}" if call else format.plain(widgets.describe(task))
+            st.subheader(title, anchor=False, width="content")
             st.markdown(states.look(task.state).badge, width="content")
         if task.error_message and task.state is not TaskState.SUCCEEDED:
             st.error(format.plain(task.error_message), icon=":material/error:")
@@ -48,7 +51,7 @@ def draw(task: Task, call: Call | None, actor: Actor) -> None:
             f"The answer has {format.size(result.get('bytes'))}: too much to show.",
             icon=":material/description:",
         )
-    else:
+    elif "status" in result:
         _facts(result)
         _answer(result)
     if task.state is TaskState.SUCCEEDED:
@@ -106,6 +109,9 @@ def waterfall(timing: Mapping[str, float]) -> None:
 
 
 def _steps(timing: Mapping[str, float]) -> pa.Table:
+    """Lay the parts end to end; what no part accounts for went into preparing the request."""
+    measured_ms = sum(float(timing.get(name, 0)) for name in _PARTS)
+    timing = {**timing, "prepare_ms": max(0.0, float(timing.get("total_ms", 0)) - measured_ms)}
     rows, at_ms = [], 0.0
     for name, label in _PARTS.items():
         took_ms = float(timing.get(name, 0))
@@ -132,7 +138,7 @@ def _waterfall() -> dict[str, Any]:
     spec: dict[str, Any] = chart.to_dict()
     for given_elsewhere in ("data", "config"):
         spec.pop(given_elsewhere, None)
-    return {"height": 190, **spec}
+    return {"height": 210, **spec}
 
 
 def items(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -170,8 +176,7 @@ def save_as_schedule(task: Task, actor: Actor) -> None:
             zone = st.text_input("Zone", viewer.zone().key, key=f"schedule-zone-{task.id}")
         if not st.form_submit_button("Create schedule", icon=":material/save:"):
             return
-        payload = {n: v for n, v in json.loads(task.payload).items() if v is not None and n != "free"}
-        given = {"name": name, "cron": cron, "zone": zone, "type": task.type, "payload": payload}
+        given = {"name": name, "cron": cron, "zone": zone, "type": task.type, "payload": _payload(task)}
         try:
             made = schedules.create(actor, given)
         except OffloadError as error:
@@ -179,3 +184,11 @@ def save_as_schedule(task: Task, actor: Actor) -> None:
             return
         st.success(f"Saved. It runs next {format.relative(made.next_at_ms)}.", icon=":material/event_repeat:")
         st.page_link("schedules.py", label="Open the schedule", query_params={"id": made.id})
+
+
+def _payload(task: Task) -> dict[str, Any]:
+    """Return what a task was given, without what was refused of it and what Offload added."""
+    payload = {n: v for n, v in json.loads(task.payload).items() if v is not None and n != "free"}
+    if refused := payload.pop("refused", {}):
+        payload["calls"] = [c for i, c in enumerate(payload["calls"]) if str(i) not in refused]
+    return payload

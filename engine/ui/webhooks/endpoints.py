@@ -10,6 +10,7 @@ from engine.records.webhooks import Endpoint
 from engine.services import webhooks
 from engine.services.webhooks.endpoints import PATTERNS, Made
 from engine.ui import format, viewer, widgets
+from engine.ui.calls import board
 from engine.words import Actor, Role
 
 _SECRET = "webhook-secret"  # noqa: S105 - a key of the session's state
@@ -69,12 +70,10 @@ def listing(found: Sequence[Endpoint], actor: Actor) -> None:
 
 
 def _card(endpoint: Endpoint, actor: Actor) -> None:
-    mine = actor.name == endpoint.owner
-    url = endpoint.url if mine else http.mask_url(endpoint.url)
     owner = f" · {format.plain(endpoint.owner)}" if actor.role.includes(Role.OPS) else ""
     with st.container(border=True, gap="xsmall", key=f"endpoint-{endpoint.id}"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.markdown(f"**{format.plain(url)}**", width="content")
+            st.markdown(f"{board.url(http.mask_url(endpoint.url))}", width="content")
             st.markdown(_standing(endpoint), width="content")
         about = f"{format.plain(endpoint.description)} · " if endpoint.description else ""
         st.caption(f"{about}{format.plain(', '.join(endpoint.patterns))}{owner}")
@@ -114,7 +113,7 @@ def _buttons(endpoint: Endpoint, actor: Actor) -> None:
     if st.button("Remove", key=f"remove-{key}", icon=":material/delete:", type="tertiary"):
         widgets.confirm(
             "Remove this endpoint?",
-            f"{format.plain(http.mask_url(endpoint.url))} is told nothing any more; what waits for it is "
+            f"{board.url(http.mask_url(endpoint.url))} is told nothing any more; what waits for it is "
             "dropped. This cannot be undone.",
             "Remove endpoint",
             lambda: _remove(actor, key),

@@ -11,6 +11,7 @@ import streamlit as st
 from engine import clock
 from engine.services import webhooks
 from engine.ui import format, viewer, widgets
+from engine.ui.calls import board
 from engine.words import Actor
 
 _LOOKS = {
@@ -93,7 +94,7 @@ def one(found: Mapping[str, Any], actor: Actor) -> None:
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.subheader(format.plain(found["event"]), anchor=False, width="content")
             st.markdown(badge(found["state"]), width="content")
-        st.caption(f"{format.plain(found['url'])} · message `{found['message_id']}`")
+        st.caption(f"{board.url(found['url'])} · message `{found['message_id']}`")
         if found["error"]:
             st.error(format.plain(found["error"]["message"]), icon=":material/error:")
         if found["next_attempt_at"]:
