@@ -194,6 +194,16 @@ def last_duration_ms(reader: Reader, host: str) -> int:
     return int(reader.value(sql, host=host) or 0)
 
 
+def move(tx: Transaction, delivery_id: str, url: str, host: str) -> None:
+    """Send a delivery where its endpoint is now."""
+    tx.run(
+        "update webhook_deliveries set url = :url, host = :host where id = :id",
+        id=delivery_id,
+        url=url,
+        host=host,
+    )
+
+
 def begin_attempt(tx: Transaction, delivery_id: str, *, now_ms: int, busy_until_ms: int) -> int:
     """Open an attempt and return its number."""
     row = tx.one(

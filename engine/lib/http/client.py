@@ -192,8 +192,8 @@ def _port(url: httpx.URL) -> int:
 
 
 def _host(url: str) -> str:
-    """Return the authority of a URL for people to read, before it is checked."""
-    return url.partition("//")[2].partition("/")[0][:200]
+    """Return host and port of an unchecked URL for people to read; never what may be a password."""
+    return url.partition("//")[2].partition("/")[0].partition("?")[0].rpartition("@")[2][:200]
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

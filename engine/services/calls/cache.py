@@ -8,8 +8,9 @@ from typing import Any
 
 from engine import clock
 from engine.lib import trace
-from engine.records import db, responses
+from engine.records import audit, db, responses
 from engine.services.calls.model import ApiCall
+from engine.words import Actor
 
 _KEPT_STATUS = frozenset({200, 203, 301, 404, 410})
 _KEPT_METHODS = frozenset({"GET", "HEAD"})
@@ -86,10 +87,13 @@ def keep(owner: str, call: ApiCall, headers: list[tuple[str, str]], document: di
     return True
 
 
-def forget(owner: str) -> int:
-    """Delete an owner's kept answers; return how many."""
+def forget(actor: Actor) -> int:
+    """Delete the actor's kept answers; return how many."""
     with db.cache().write() as tx:
-        return responses.forget(tx, owner)
+        n_answers = responses.forget(tx, actor.name)
+    with db.main().write() as tx:
+        audit.add(tx, actor, "call_cache.empty", actor.name, {"n_answers": n_answers})
+    return n_answers
 
 
 def time_to_live_s(call: ApiCall, status: int, headers: list[tuple[str, str]]) -> float:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from engine import settings
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, Unavailable
 from engine.lib import addresses, http, sealing
 from engine.registry import Body
 
@@ -131,13 +131,14 @@ def protect(owner: str, call: ApiCall) -> ApiCall:
     """Return a call whose secret headers and parameters are sealed for its owner, and masked to readers."""
     call = reveal(owner, call)
     secrets: dict[str, Any] = {
+        "origin": _origin(call.url),
         "headers": {name: value for name, value in call.headers.items() if http.is_secret(name)},
         "params": {name: value for name, value in call.params.items() if http.is_secret(name)},
     }
     masked_url = http.mask_url(call.url) if urlsplit(call.url).query else call.url
     if masked_url != call.url:
         secrets["url"] = call.url
-    if not any(secrets.values()):
+    if not (secrets["headers"] or secrets["params"] or "url" in secrets):
         return call
     return call.model_copy(
         update={
@@ -154,16 +155,22 @@ def protect(owner: str, call: ApiCall) -> ApiCall:
 def reveal(owner: str, call: ApiCall) -> ApiCall:
     """Return a call with its secrets in place; raise InvalidInput when they were sealed for somebody else.
 
+    They go to the host they were given for and no other: whoever may edit a call must not learn its secrets.
     A value that was edited after sealing stays as it is.
     """
     if call.sealed is None:
         return call
     try:
         secrets: Mapping[str, Any] = json.loads(_sealer().open(call.sealed, owner))
-    except Exception as error:
+    except (Unavailable, ValueError) as error:
         raise InvalidInput(
             "The sealed secrets of this call cannot be used; give them again.", fields={"sealed": "not yours"}
         ) from error
+    if secrets["origin"] != _origin(call.url):
+        raise InvalidInput(
+            "The secrets of this call were given for another host; give them again.",
+            fields={"url": "another host than the secrets were given for"},
+        )
     whole = secrets.get("url")
     return call.model_copy(
         update={
@@ -177,6 +184,11 @@ def reveal(owner: str, call: ApiCall) -> ApiCall:
 
 def _overlaid(shown: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
     return {n: secrets[n] if v == http.MASK and n in secrets else v for n, v in shown.items()}
+
+
+def _origin(url: str) -> str:
+    found = addresses.check_url(url)
+    return f"{found.scheme}://{found.host}:{found.port}"
 
 
 def _sealer() -> sealing.Sealer:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from engine import clock, log, settings
 from engine.errors import Deferred, OffloadError, PermanentFailure, TaskCancelled, TransientFailure
-from engine.lib import http, signing
+from engine.lib import addresses, http, signing
 from engine.lib.http import Answer, CallFailed, Limits
 from engine.lib.retry_after import retry_after_s
 from engine.lifecycle import hooks
@@ -46,23 +46,26 @@ def deliver(delivery_id: str, task: TaskHandle) -> dict[str, object]:
     if row is None or row["state"] != "waiting":
         return {"delivered": False, "why": "there is nothing to deliver any more"}
     try:
-        secrets = _secrets(row)
+        url, secrets = _target(row)
     except OffloadError as error:
         _drop(row, (error.code, error.message))
         raise PermanentFailure(error.message, code=error.code) from error
-    attempt = _begin(row)
-    tried = _send(row, secrets, task)
+    attempt = _begin(row, url)
+    tried = _send(row, url, secrets, task)
     return _settle(row, attempt, tried)
 
 
-def _secrets(row: Row) -> list[str]:
-    """Return the secrets that sign; raise PermanentFailure when the target is gone or switched off."""
+def _target(row: Row) -> tuple[str, list[str]]:
+    """Return the URL as it is now, and the secrets that sign.
+
+    Raises PermanentFailure when the target is gone or switched off.
+    """
     open_ = hooks.sealer().open
     if row["endpoint_id"] is None:
         own = webhooks.own_webhook(db.main(), row["target"])
         if own is None:
             raise PermanentFailure("The task this webhook belonged to is gone.", code="target_gone")
-        return [open_(own["secret"], own["id"])]
+        return own["url"], [open_(own["secret"], own["id"])]
     endpoint = webhooks.endpoint(db.main(), row["endpoint_id"])
     if endpoint is None:
         raise PermanentFailure("The endpoint was removed.", code="target_gone")
@@ -71,16 +74,18 @@ def _secrets(row: Row) -> list[str]:
     sealed = [endpoint.secret]
     if endpoint.previous_secret and (endpoint.previous_until_ms or 0) > clock.now_ms():
         sealed.append(endpoint.previous_secret)
-    return [open_(text, endpoint.id) for text in sealed]
+    return endpoint.url, [open_(text, endpoint.id) for text in sealed]
 
 
-def _begin(row: Row) -> int:
+def _begin(row: Row, url: str) -> int:
     """Take a place at the host and open an attempt; raise Deferred when all places are taken."""
-    now_ms = clock.now_ms()
+    now_ms, host = clock.now_ms(), addresses.check_url(url).host
     busy_until_ms = now_ms + int(settings.get().webhook_timeout_s * 1000) + _SLACK_MS
     with db.main().write() as tx:
-        if webhooks.n_busy(tx, row["host"], now_ms, beside=row["id"]) >= PER_HOST:
-            queue_s = webhooks.n_waiting(tx, row["host"]) * webhooks.last_duration_ms(tx, row["host"]) / 1000
+        if url != row["url"]:
+            webhooks.move(tx, row["id"], url, host)
+        if webhooks.n_busy(tx, host, now_ms, beside=row["id"]) >= PER_HOST:
+            queue_s = webhooks.n_waiting(tx, host) * webhooks.last_duration_ms(tx, host) / 1000
             raise Deferred(
                 f"{PER_HOST} other deliveries to this host are on their way.",
                 delay_s=random.uniform(0.2, 0.4) + min(60.0, queue_s / PER_HOST / 2),  # noqa: S311 - spreads load
@@ -88,16 +93,14 @@ def _begin(row: Row) -> int:
         return webhooks.begin_attempt(tx, row["id"], now_ms=now_ms, busy_until_ms=busy_until_ms)
 
 
-def _send(row: Row, secrets: list[str], task: TaskHandle) -> _Tried:
+def _send(row: Row, url: str, secrets: list[str], task: TaskHandle) -> _Tried:
     body = row["body"].encode()
     signed = signing.headers(secrets, row["message_id"], clock.now_ms() // 1000, body)
     headers = {"Content-Type": "application/json", **signed}
     limits = Limits(settings.get().webhook_timeout_s, KEPT_BYTES, KEPT_BYTES, redirects=0, start_only=True)
     began = clock.elapsed()
     try:
-        answer = http.send(
-            http.Request("POST", row["url"], headers, body), limits, cancelled=lambda: task.cancelled
-        )
+        answer = http.send(http.Request("POST", url, headers, body), limits, cancelled=lambda: task.cancelled)
     except CallFailed as error:
         if error.code == "cancelled":
             _release(row)

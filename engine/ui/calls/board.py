@@ -77,7 +77,7 @@ def url(text: str) -> str:
 
 
 def _empty(actor: Actor) -> str:
-    return f"{format.plural(cache.forget(actor.name), 'answer')} forgotten."
+    return f"{format.plural(cache.forget(actor), 'answer')} forgotten."
 
 
 def _standing(call: Call) -> str:

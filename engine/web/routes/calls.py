@@ -99,7 +99,7 @@ def cache_use(actor: SignedIn, days: Annotated[int, Query(ge=1, le=365)] = 7) ->
 @router.delete("/cache", status_code=204, summary="Empty the response cache")
 def empty_cache(actor: SignedIn) -> Response:
     """Delete the asker's kept answers."""
-    cache.forget(actor.name)
+    cache.forget(actor)
     return Response(status_code=204)
 
 

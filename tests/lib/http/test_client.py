@@ -110,6 +110,12 @@ def test_is_counted_in_the_open_unit_of_work(server):
     assert (seen.kind, seen.name, seen.failed) == ("call", f"GET 127.0.0.1:{server.port}", True)
 
 
+def test_a_password_in_an_address_is_not_recorded(data_dir):
+    with trace.collect() as unit, pytest.raises(CallFailed):
+        get("http://ann:topsecret@example.com?token=topsecret")
+    assert [seen.name for seen in unit.operations] == ["GET example.com"]
+
+
 # Addresses
 
 

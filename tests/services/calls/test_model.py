@@ -108,6 +108,16 @@ def test_what_was_sealed_for_one_person_is_no_use_to_another():
         protect("bob", protect("ann", ApiCall(**SECRETS)))
 
 
+def test_secrets_are_not_sent_to_another_host():
+    sealed = protect("ann", ApiCall(**SECRETS))
+    moved = sealed.model_copy(update={"url": "https://evil.example.com/v1/items?api_key=***&page=2"})
+    with pytest.raises(InvalidInput) as caught:
+        protect("ann", moved)
+    assert list(caught.value.fields) == ["url"]
+    same = sealed.model_copy(update={"url": "https://API.example.com:443/other"})
+    assert reveal("ann", same).headers["Authorization"] == "Bearer topsecret"
+
+
 def test_a_call_without_secrets_stays_as_it_is():
     call = ApiCall(url=f"{URL}?page=2", headers={"Accept": "text/plain"})
     assert protect("ann", call) == call

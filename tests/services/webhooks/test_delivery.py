@@ -327,6 +327,15 @@ def test_what_waits_for_an_endpoint_that_was_switched_off_is_dropped(server, ann
     assert server.requests == []
 
 
+def test_attempts_follow_an_endpoint_that_has_moved(server, ann_made):
+    server.on["/new"] = answer()
+    end_a_job()
+    webhooks.change(ANN, ann_made.endpoint.id, {"url": f"{server.url}/new"})
+    assert run_next().state == "succeeded"
+    assert b"POST /new" in server.requests[0]
+    assert deliveries()[0]["url"] == f"{server.url}/new"
+
+
 def test_the_address_is_checked_at_each_attempt(server, ann_made, monkeypatch, settings):
     end_a_job()
     settings(allowed_private_hosts="")
