@@ -83,7 +83,9 @@ def main() -> None:
     if actor is None:
         st.navigation([st.Page(session.signed_in, title="Sign in")], position="hidden").run()
         return
-    chosen = st.navigation(menu(actor), expanded=True)
+    pages = menu(actor)
+    chosen = st.navigation(pages, expanded=True)
+    widgets.remember({page.url_path or DEFAULT: page for section in pages.values() for page in section})
     with st.sidebar:
         widgets.who(actor)
     with ui.page(chosen.url_path or DEFAULT, actor):

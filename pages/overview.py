@@ -4,11 +4,13 @@ import streamlit as st
 
 from engine import clock, ui
 from engine.queries import overview, tasks, workers
-from engine.ui import charts, edge, format, session, states, widgets
+from engine.ui import charts, edge, format, session, shared, states, widgets
 from engine.words import Actor, Role, TaskState
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 LATEST = 5
+FRESH_S = 2
+"""How old what everybody shares may be."""
 
 actor = session.signed_in()
 every_s = widgets.head("Overview", actor)
@@ -18,11 +20,18 @@ def read(actor: Actor) -> dict:
     """One call down for everything this page shows."""
     return {
         "tally": overview.tally(actor),
+        **shared.read("overview", FRESH_S, read_shared),
+        "running": tasks.page(actor, states=(TaskState.RUNNING,), limit=LATEST).items,
+        "failed": tasks.page(actor, states=(TaskState.FAILED,), limit=LATEST).items,
+    }
+
+
+def read_shared() -> dict:
+    """What is the same for everybody."""
+    return {
         "workers": workers.listing(gone_since_ms=clock.now_ms()),
         "pauses": workers.pauses(),
         "ended": overview.ended(since_ms=clock.now_ms() - DAY_MS + HOUR_MS, bucket_ms=HOUR_MS),
-        "running": tasks.page(actor, states=(TaskState.RUNNING,), limit=LATEST).items,
-        "failed": tasks.page(actor, states=(TaskState.FAILED,), limit=LATEST).items,
     }
 
 
@@ -51,9 +60,7 @@ def health(found: dict) -> None:
 
 def counted(tally: overview.Tally) -> list[widgets.Counter]:
     return [
-        widgets.Counter(
-            look.word, tally.n[state], "tasks.py", {"state": look.word}, look.mark, overview.COUNTED
-        )
+        widgets.Counter(look.word, tally.n[state], "tasks", {"state": look.word}, look.mark, overview.COUNTED)
         for state, look in states.LOOKS.items()
         if state not in (TaskState.CANCELLED, TaskState.EXPIRED)
     ]

@@ -2,6 +2,7 @@
 
 Head of a page
     `head(title, actor)`            title and refresh choice; returns the seconds for `ui.live(every_s=...)`
+    `link(page, label, **query)`    a link to a page of the menu with a filter in its address
     `counters([Counter(...)])`      a strip of numbers, each a link to exactly the rows it counted
 Empty states
     `nothing_yet(what, how)`        nothing exists: what will appear here, and how to make it
@@ -40,6 +41,7 @@ from engine.ui import format, session, states, viewer
 from engine.words import Actor, Role, TaskState
 
 TABLE_ROW_PX = 36
+_PAGES = "_menu"
 _QUIET_LINK = "color: inherit; font-size: 0.875rem"
 
 
@@ -78,7 +80,24 @@ def counters(items: Sequence[Counter]) -> None:
                 number = f"{format.count(item.n)}{'+' if capped else ''}"
                 st.subheader(number, anchor=False, text_alignment="center")
                 label = f"{item.mark} {item.label}".strip()
-                st.page_link(item.page, label=label, query_params=dict(item.query), help=item.help)
+                link(item.page, label, help=item.help, **item.query)
+
+
+def link(page: str, label: str, *, icon: str | None = None, help: str | None = None, **query: str) -> None:
+    """Link to a page of the menu by its name; plain text for who may not see that page.
+
+    The page object is faster than its path, which Streamlit looks up on the disk each time.
+    """
+    target = st.session_state.get(_PAGES, {}).get(page.removesuffix(".py"))
+    if target is None:
+        st.markdown(label)
+    else:
+        st.page_link(target, label=label, icon=icon, help=help, query_params=query)
+
+
+def remember(pages: Mapping[str, object]) -> None:
+    """Keep the pages of this run's menu by name, for `link`."""
+    st.session_state[_PAGES] = dict(pages)
 
 
 def nothing_yet(what: str, how: str, *, icon: str = ":material/inbox:") -> None:
@@ -206,7 +225,7 @@ def task_line(task: Task) -> None:
     label = f"{states.look(state).mark} {format.plain(describe(task))}"
     with st.container(border=True, gap="xxsmall"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.page_link("tasks.py", label=label, query_params={"id": task.id})
+            link("tasks", label, id=task.id)
             st.caption(f"{format.plain(task.owner)} · {progress_line(task, now_ms)}", width="content")
         if state is TaskState.RUNNING:
             st.progress(
@@ -251,9 +270,7 @@ def task_buttons(task: Task, actor: Actor, *, key: str, details: bool = True) ->
             args=(lambda: retry(actor, task.id),),
         )
     if details:
-        st.page_link(
-            "tasks.py", label="Details", query_params={"id": task.id}, icon=":material/chevron_right:"
-        )
+        link("tasks", "Details", icon=":material/chevron_right:", id=task.id)
 
 
 def _file_buttons(task: Task, actor: Actor, key: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine import tasks
-from engine.ui import session, viewer
+from engine.ui import session, shared, viewer
 from engine.words import Actor, Role
 
 ENTRY = Path(__file__).parents[2] / "pages" / "__main__.py"
@@ -15,6 +15,7 @@ def browse(data_dir, monkeypatch):
     """Open a page as somebody: `browse(Role.OPS, "tasks", id="...")`; None is nobody."""
     tasks.load()
     viewer.forget()
+    shared.forget()
 
     def open_page(role, page="overview", /, **query):
         actor = role and Actor(NAMES[role], role)

@@ -4,6 +4,7 @@ import pytest
 
 from engine import lifecycle
 from engine.records import db
+from engine.ui import shared
 from engine.words import Actor, Role
 from tests.pages.conftest import texts
 
@@ -47,6 +48,7 @@ def test_a_database_that_fails_becomes_a_sentence(browse, monkeypatch):
 
     at = browse(Role.OPS)
     monkeypatch.setattr("engine.queries.overview.ended", fail)
+    shared.forget()
     at.run()
     assert not at.exception
     assert "Stale" in texts(at), "the last data stay on the screen, marked"

@@ -51,7 +51,7 @@ def test_the_same_rows_are_a_table_on_request():
 
 
 def test_a_specification_is_made_once_per_kind_and_zone():
-    make = charts._lines
+    make = charts.lines_spec
     assert make("UTC", charts.PERCENTILES, "ms") is make("UTC", charts.PERCENTILES, "ms")
     assert make("UTC", charts.PERCENTILES, "ms") is not make("Europe/Berlin", charts.PERCENTILES, "ms")
 
