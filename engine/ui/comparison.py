@@ -103,7 +103,7 @@ def _both(found: Comparison) -> pa.Table:
 def _overlaid() -> dict[str, Any]:
     chart = (
         alt.Chart(alt.NamedData("rows"))
-        .mark_bar(opacity=0.65, binSpacing=0)
+        .mark_rect(opacity=0.6, stroke=None)
         .encode(
             x=alt.X(
                 "low:Q", title="Duration (ms)", scale=alt.Scale(type="log"), axis=charts.value_axis("(ms)")
@@ -112,6 +112,7 @@ def _overlaid() -> dict[str, Any]:
             y=alt.Y(
                 "share:Q", title="Share of its side", stack=None, axis=alt.Axis(format=".0%", tickCount=5)
             ),
+            y2=alt.datum(0),
             color=alt.Color(
                 "side:N",
                 title=None,

@@ -324,13 +324,14 @@ def _wide(table: pa.Table) -> pa.Table:
 def _spread() -> dict[str, Any]:
     chart = (
         alt.Chart(alt.NamedData("rows"))
-        .mark_bar(binSpacing=1)
+        .mark_rect(stroke=None)
         .encode(
             x=alt.X(
                 "low:Q", title="Duration (ms)", scale=alt.Scale(type="log"), axis=charts.value_axis("(ms)")
             ),
             x2="high",
             y=alt.Y("share:Q", title="Share", axis=alt.Axis(format=".0%", tickCount=5)),
+            y2=alt.datum(0),
             tooltip=[
                 alt.Tooltip("low:Q", title="From (ms)", format=",.3~f"),
                 alt.Tooltip("high:Q", title="To (ms)", format=",.3~f"),
