@@ -49,7 +49,7 @@ def test_an_alert_opens_after_so_many_bad_results_and_clears_after_so_many_good_
     requests(5_000, 10, ago_ms=-29 * 60_000)
     assert beats(2, start=later, notify=heard.append) == [0, 1]
     assert reads.opened() == []
-    assert [h.event for h in heard] == ["alert.opened", "alert.cleared"]
+    assert [h.event for h in heard] == ["alert.opened", "alert.resolved"]
     assert reads.history()[0].cleared_at_ms == later + alerts.EVERY_MS
 
 

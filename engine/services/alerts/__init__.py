@@ -40,7 +40,7 @@ _log = log.get(__name__)
 class Happened:
     """An alert was opened or cleared, to be told to whoever wants to know."""
 
-    event: Literal["alert.opened", "alert.cleared"]
+    event: Literal["alert.opened", "alert.resolved"]
     rule: Rule
     value: float | None
     message: str
@@ -107,7 +107,7 @@ def evaluate(rule: Rule, now_ms: int) -> Happened | None:
             if worst is not None and measure.bad(found.value, worst):
                 alerts.worsen(tx, rule.id, found.value, message)
         elif not bad and n_good >= rule.to_clear and alerts.clear(tx, rule.id, now_ms):
-            return Happened("alert.cleared", rule, found.value, message, now_ms)
+            return Happened("alert.resolved", rule, found.value, message, now_ms)
     return None
 
 

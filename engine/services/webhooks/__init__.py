@@ -9,6 +9,7 @@ from engine.services.webhooks.endpoints import (
     replay_failed,
     rotate,
     send_test,
+    tell,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "replay_failed",
     "rotate",
     "send_test",
+    "tell",
 ]
