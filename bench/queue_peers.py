@@ -12,8 +12,8 @@ each; Redis without persistence, PostgreSQL and SQLite with every commit flushed
 
 - *tasks/s*: tasks that do nothing, enqueued first, then a fresh worker; from the first 5 % to the last line.
 - *enqueue*: microseconds of one call. *idle*: milliseconds from the call to the line, one task at a time.
-- *not done*: of 500 tasks of 10 ms, 60 s (15 s with --quick) after all processes of the worker
-  were killed with -9 while it worked, and a new worker was started. *twice*: those done more than once.
+- *not done*: of 500 tasks of 10 ms, 60 s (--patience) after all processes of the worker were killed with -9
+  while it worked, and a new worker was started. *twice*: those done more than once.
 """
 
 import argparse
@@ -48,6 +48,8 @@ class Peer:
     command: str
     needs: str | None = None
     package: str = ""
+    count: int = 2_000
+    """Tasks drained; fewer for the slow ones."""
 
 
 PEERS = (
@@ -65,7 +67,7 @@ PEERS = (
         "redis",
         "celery",
     ),
-    Peer("rq", "RQ + Redis", "{bin}/rq worker-pool -n 4 -q --url {redis}", "redis", "rq"),
+    Peer("rq", "RQ + Redis", "{bin}/rq worker-pool -n 4 -q --url {redis}", "redis", "rq", 300),
     Peer("dramatiq", "Dramatiq + Redis", "{bin}/dramatiq peers.dramatiq_app -p 1 -t 4", "redis", "dramatiq"),
     Peer(
         "procrastinate",
@@ -73,6 +75,7 @@ PEERS = (
         "{bin}/procrastinate --app=peers.procrastinate_app.app worker --concurrency 4",
         "postgres",
         "procrastinate",
+        1_000,
     ),
 )
 
@@ -145,9 +148,9 @@ def kill(process, number):
             member.kill()
 
 
-def measure(run, quick):
+def measure(run, quick, patience_s):
     """Return the columns of one peer."""
-    count = 500 if quick else 3_000
+    count = min(500, run.peer.count) if quick else run.peer.count
     calls = run.enqueue(count)
     with worker(run):
         wait(lambda: len(run.lines()) >= count, 240, poll_s=0.1)
@@ -159,7 +162,7 @@ def measure(run, quick):
         ended = dict(run.lines())
         idle = [(ended[number] - began) / 1e6 for number, (began, _) in enumerate(singles)]
     run.forget()
-    lost, twice = killed(run, 15 if quick else 60)
+    lost, twice = killed(run, patience_s)
     micros = [us for _, us in calls[count // 20 :]]
     return [
         f"{rate:.0f}",
@@ -254,6 +257,7 @@ def main():
     parser.add_argument(
         "--peers", type=Path, default=Path("/tmp/queue-peers/bin"), help="bin folder of their venv"
     )
+    parser.add_argument("--patience", type=float, default=60, help="seconds to wait for what a kill hit")
     parser.add_argument("--only", help="names of peers, separated by commas")
     options = parser.parse_args()
     head()
@@ -273,7 +277,8 @@ def main():
                 (folder / "server").mkdir()
                 server = redis if peer.needs == "redis" else postgres
                 urls[peer.needs] = stack.enter_context(server(folder / "server"))
-            rows.append([peer.title, *measure(Run(peer, folder, bin_folder, urls), options.quick)])
+            run = Run(peer, folder, bin_folder, urls)
+            rows.append([peer.title, *measure(run, options.quick, options.patience)])
             print(rows[-1], flush=True)
     print("\n| | tasks/s | enqueue p50 / p95 us | idle p50 / p95 ms | not done of 500 | twice |")
     print("| --- | --- | --- | --- | --- | --- |")

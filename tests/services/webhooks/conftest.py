@@ -1,6 +1,6 @@
 import pytest
 
-from engine import clock, tasks
+from engine import clock, registry, tasks
 from tests.engine_kit import FakeClock
 from tests.lib.http.hostile import serving
 
@@ -8,6 +8,7 @@ from tests.lib.http.hostile import serving
 @pytest.fixture
 def server(data_dir, monkeypatch):
     tasks.load()
+    monkeypatch.setattr(registry, "_types", dict(registry._types))  # what tests add ends with them
     with serving(monkeypatch) as found:
         yield found
 

@@ -67,10 +67,10 @@ def test_an_outcome_and_its_deliveries_are_one_transaction(server, ann_made, mon
     task = submit_and_claim()
 
     def fail(*args, **options):
-        raise RuntimeError("power loss")
+        raise KeyboardInterrupt("power loss")
 
     monkeypatch.setattr("engine.lifecycle.announce.deliver", fail)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(KeyboardInterrupt):
         lifecycle.settle(task, DONE)
     assert row(task).state == "running"
     assert deliveries() == []
