@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from engine.records import db
 from engine.records.alerts import Rule
 from engine.services import alerts, monitor
 from engine.services.monitor import Unit
-from engine.words import Actor, Role
+from engine.words import SYSTEM, Actor, Role
 
 OPS = Actor("olga", Role.OPS)
 NOW = 1_790_000_000_000
@@ -191,3 +192,17 @@ def test_two_processes_open_one_alert(at):
         records.save(tx, SLOW, at_ms=NOW, by="ann")
         assert records.open_alert(tx, SLOW, value=1, message="m", at_ms=NOW)
         assert not records.open_alert(tx, SLOW, value=1, message="m", at_ms=NOW)
+
+
+def test_endpoints_of_those_who_operate_are_told(at):
+    from engine import tasks
+    from engine.services import webhooks
+
+    tasks.load()
+    webhooks.create(SYSTEM, {"url": "https://hooks.example.com/ops", "events": ["alert.*"]})
+    alerts.save(OPS, replace(SLOW, to_open=1))
+    requests(30, 900)
+    assert alerts.beat(NOW) == 1
+    (told,) = db.main().read("select event, body from webhook_messages")
+    assert told["event"] == "alert.opened"
+    assert json.loads(told["body"])["data"]["rule_id"] == "slow"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from engine import clock, log
+from engine import clock, lifecycle, log
 from engine.errors import Forbidden, InvalidInput, NotFound
 from engine.queries import alerts as reads
 from engine.records import alerts, audit, db, recorders
@@ -59,7 +59,13 @@ class Happened:
         }
 
 
-def beat(now_ms: int | None = None, *, notify: Callable[[Happened], object] = lambda _: None) -> int:
+def tell_endpoints(happened: Happened) -> None:
+    """Tell the webhook endpoints of those who operate Offload."""
+    with db.main().write() as tx:
+        lifecycle.emit(tx, happened.event, happened.document(), owner=None)
+
+
+def beat(now_ms: int | None = None, *, notify: Callable[[Happened], object] = tell_endpoints) -> int:
     """Evaluate all rules if it is time and this process's turn; return how many alerts opened or cleared.
 
     `notify` hears of each, unless its rule is muted.
