@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     public_url: str = Field("", description="Address people use, for links in webhooks and sign-in links.")
     workers: int = Field(4, ge=1, le=64, description="Worker threads of one consumer.")
     service: str = Field("offload", max_length=64, description="Name under which requests are recorded.")
+    task_modules: str = Field("", description="Further modules with task types, separated by commas.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 
     busy_timeout_s: float = Field(30, gt=0, description="How long a write waits for a locked database.")

@@ -74,6 +74,7 @@ class _Demo:
             PYTHONUNBUFFERED="1",
             OFFLOAD_ALLOWED_PRIVATE_HOSTS=f"{allowed},{private}" if allowed else private,
             OFFLOAD_CALL_PORTS=f"{settings.get().call_ports},{self._ports['supplier']}",
+            OFFLOAD_TASK_MODULES="examples.shop.tasks",
             OFFLOAD_SERVICE=demo.OFFLOAD_SERVICE,
         )
         of_shop = {

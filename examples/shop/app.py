@@ -81,7 +81,7 @@ def feed() -> Any:
 def order_feed(request: Request) -> JSONResponse:
     """Have Offload ask the supplier."""
     url = f"{SUPPLIER}/stock/{next(_numbers)}"  # an address of its own: the hour's limit is per address
-    return _hand_over(request, "/api/tasks", {"type": "api_call", "payload": {"url": url}})
+    return _hand_over(request, "/api/tasks", {"type": "shop_supplier", "payload": {"url": url}})
 
 
 # When a rare delivery is due
@@ -115,7 +115,7 @@ def checkout(request: Request) -> Any:
         with trace.operation("call", "GET supplier"):
             return _client.get(f"{SUPPLIER}/stock/{next(_numbers)}").json()
     url = f"{SUPPLIER}/stock/{next(_numbers)}"
-    return _hand_over(request, "/api/tasks", {"type": "api_call", "payload": {"url": url}})
+    return _hand_over(request, "/api/tasks", {"type": "shop_supplier", "payload": {"url": url}})
 
 
 @shop.put("/release/{version}")
