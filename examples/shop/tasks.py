@@ -1,7 +1,7 @@
 """The shop's own task type: asks the supplier, with everything an API call has.
 
-It is a type of its own so that only the demo's worker takes it, which names this module in OFFLOAD_TASK_MODULES
-and may reach the supplier; another worker on the same data folder does not have its code.
+It is a type of its own so that only the demo's worker takes it, which names this module in
+OFFLOAD_TASK_MODULES and may reach the supplier; other workers on the data folder do not have its code.
 """
 
 from typing import Any
