@@ -75,7 +75,7 @@ def _facts(task: Task, now_ms: int) -> None:
         ("Took" if task.finished_at_ms else "Running for", format.duration(took_ms), None),
         ("Priority", str(task.priority), None),
     )
-    with st.grid("auto", min_column_width=130):
+    with st.grid("auto", min_column_width=165):
         for label, value, about in facts:
             st.markdown(f":gray[:small[{label}]]  \n{value}", help=about)
     st.caption(f"Task `{task.id}` · correlation `{task.correlation_id}`")
@@ -117,6 +117,7 @@ def _attempts(attempts: Sequence[Mapping[str, Any]], now_ms: int) -> None:
             if a["error_message"]:
                 st.markdown(f":red[{format.plain(a['error_message'])}]")
             if a["log"]:
+                st.caption("Log, times in UTC")
                 st.code(a["log"], language=None, height=_LOG_PX if a["log"].count("\n") > 10 else "content")
             else:
                 st.caption("It wrote no log.")

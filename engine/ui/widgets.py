@@ -380,7 +380,7 @@ _TASK_COLUMNS: dict[str, ColumnConfig] = {
         "Progress", format="%d %%", min_value=0, max_value=100, width=116
     ),
     "owner": st.column_config.TextColumn("Owner", width=90),
-    "took": st.column_config.NumberColumn("Took", format="%.1f s", width=76),
+    "took": st.column_config.NumberColumn("Took", format="%.2f s", width=76),
     "id": st.column_config.TextColumn(
         "Id", width=84, help="The end of the id; the task's page shows all of it"
     ),
