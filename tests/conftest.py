@@ -5,6 +5,7 @@ from engine import clock, registry, tasks
 from engine.records import db
 from engine.services import monitor
 from tests.engine_kit import FakeClock
+from tests.lib.http.hostile import serving
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +38,12 @@ def wall(monkeypatch):
     fake = FakeClock()
     monkeypatch.setattr(clock, "_wall", fake)
     return fake
+
+
+@pytest.fixture
+def server(data_dir, monkeypatch):
+    """A server on loopback that outbound calls may reach, and that misbehaves as the test tells it."""
+    tasks.load()
+    monkeypatch.setattr(registry, "_types", dict(registry._types))  # what tests add ends with them
+    with serving(monkeypatch) as found:
+        yield found

@@ -9,17 +9,11 @@ from engine.queries import tasks
 from engine.records import db, users
 from engine.services import schedules
 from engine.words import Actor, Role
-from tests.lib.http.hostile import answer, serving
+from tests.lib.http.hostile import answer
 from tests.pages.conftest import texts
 from tests.task_kit import run_next
 
 ADA = Actor("ada", Role.STAFF)
-
-
-@pytest.fixture
-def server(data_dir, monkeypatch):
-    with serving(monkeypatch) as found:
-        yield found
 
 
 def fill(at, label, value):

@@ -1,22 +1,14 @@
 """The Webhooks page: endpoints, their secrets, the log, one delivery."""
 
-import pytest
-
 from engine.queries import webhooks as reads
 from engine.services import webhooks
 from engine.words import Actor, Role
-from tests.lib.http.hostile import answer, serving
+from tests.lib.http.hostile import answer
 from tests.pages.conftest import texts
 from tests.task_kit import run_next
 
 ADA = Actor("ada", Role.STAFF)
 URL = "https://hooks.example.com/in"
-
-
-@pytest.fixture
-def server(data_dir, monkeypatch):
-    with serving(monkeypatch) as found:
-        yield found
 
 
 def press(at, label):

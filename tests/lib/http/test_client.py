@@ -24,12 +24,6 @@ LIMITS = Limits(timeout_s=5, raw_bytes=5 * MB, inflated_bytes=10 * MB)
 SHORT = Limits(timeout_s=0.3, raw_bytes=5 * MB, inflated_bytes=10 * MB)
 
 
-@pytest.fixture
-def server(data_dir, monkeypatch):
-    with serving(monkeypatch) as found:
-        yield found
-
-
 def get(url, limits=LIMITS, **options):
     return http.send(Request("GET", url, options.pop("headers", {})), limits, **options)
 

@@ -1,19 +1,13 @@
 import pytest
 
 from engine import settings as door
-from tests.lib.http.hostile import answer, serving
+from tests.lib.http.hostile import answer
 from tests.task_kit import run_next
 
 
 @pytest.fixture
 def ann(people):
     return people.by_token("ann")
-
-
-@pytest.fixture
-def server(data_dir, monkeypatch):
-    with serving(monkeypatch) as found:
-        yield found
 
 
 def test_a_call_is_handed_over_and_its_result_read(ann, server):

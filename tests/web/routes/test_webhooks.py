@@ -1,19 +1,13 @@
 import pytest
 
 from engine.words import Role
-from tests.lib.http.hostile import answer, serving
+from tests.lib.http.hostile import answer
 from tests.task_kit import run_next
 
 
 @pytest.fixture
 def ann(people):
     return people.by_token("ann")
-
-
-@pytest.fixture
-def server(data_dir, monkeypatch):
-    with serving(monkeypatch) as found:
-        yield found
 
 
 BASE = "/api/webhooks"
