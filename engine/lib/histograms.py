@@ -109,27 +109,28 @@ def _varints(blobs: Sequence[bytes]) -> tuple[Ints, Ints]:
     ends = np.flatnonzero(data < 0x80)
     starts = np.empty_like(ends)
     starts[0], starts[1:] = 0, ends[:-1] + 1
-    lengths = ends - starts + 1
-    shifts = 7 * (np.arange(len(data)) - np.repeat(starts, lengths))
-    numbers = np.add.reduceat((data & 0x7F).astype(np.int64) << shifts, starts)
+    numbers = (data[starts] & 0x7F).astype(np.int64)
+    longer, place = np.flatnonzero(ends > starts), 1  # nearly all are one byte long
+    while len(longer):
+        numbers[longer] |= (data[starts[longer] + place] & 0x7F).astype(np.int64) << 7 * place
+        place += 1
+        longer = longer[ends[longer] - starts[longer] >= place]
     offsets = np.cumsum([0, *map(len, blobs[:-1])])
     return numbers, np.searchsorted(starts, offsets)
 
 
 def _bins(numbers: Ints, first: Ints, group: Ints, n_groups: int) -> Ints:
     """Return the matrix of counts, groups by bins, from (zig-zag step, count) pairs."""
-    per_blob = np.diff(np.append(first, len(numbers)))
-    position = np.arange(len(numbers)) - np.repeat(first, per_blob)
-    is_step = (position >= _HEADER) & ((position - _HEADER) % 2 == 0)
-    where = np.flatnonzero(is_step)
-    if not len(where):
+    pairs = (np.diff(np.append(first, len(numbers))) - _HEADER) // 2
+    n_pairs = int(pairs.sum())
+    if not n_pairs:
         return np.zeros((n_groups, 1), dtype=np.int64)
+    begins = np.cumsum(pairs) - pairs
+    where = np.repeat(first + _HEADER - 2 * begins, pairs) + 2 * np.arange(n_pairs)
     raw = numbers[where]
     steps = (raw >> 1) ^ -(raw & 1)
     counts = numbers[where + 1]
-    pairs = (per_blob - _HEADER) // 2
     running = np.cumsum(steps)
-    begins = np.cumsum(pairs) - pairs
     before = np.where(begins > 0, running[np.maximum(begins - 1, 0)], 0)
     columns = running - np.repeat(before, pairs) - ZERO_BIN
     width = int(columns.max()) + 1

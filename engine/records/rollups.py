@@ -1,4 +1,4 @@
-"""Rollups: sums and distributions per series and bucket, in tiers of a minute, an hour and a day.
+"""Rollups: sums and distributions per series and bucket, in tiers of a minute, an hour, a day and four weeks.
 
 Writers add to the minute tier in the transaction that stores the raw events. `roll_forward` builds the next
 bucket of a coarser tier from the finer one and moves that tier's watermark; an event that comes later than
@@ -16,7 +16,9 @@ from engine.records import db, metrics
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
-TIERS = (MINUTE_MS, HOUR_MS, DAY_MS)
+MONTH_MS = 28 * DAY_MS
+"""Four weeks: the figures of a year come from 13 rows a series instead of 365."""
+TIERS = (MINUTE_MS, HOUR_MS, DAY_MS, MONTH_MS)
 
 
 @dataclass(slots=True)

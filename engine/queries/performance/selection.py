@@ -12,7 +12,8 @@ from engine.records.metrics import TOTAL
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
-TIERS = (MINUTE_MS, HOUR_MS, DAY_MS)
+MONTH_MS = 28 * DAY_MS
+TIERS = (MINUTE_MS, HOUR_MS, DAY_MS, MONTH_MS)
 TIER_NAMES = {MINUTE_MS: "minute rollups", HOUR_MS: "hour rollups", DAY_MS: "day rollups"}
 
 STEPS_MS = tuple(m * MINUTE_MS for m in (1, 5, 15, 60, 6 * 60, 24 * 60, 7 * 24 * 60))
@@ -69,7 +70,7 @@ class Selection:
     @property
     def tier_ms(self) -> int:
         """Return the coarsest rollups that draw the chart."""
-        return max(tier for tier in TIERS if self.step_ms % tier == 0)
+        return max(tier for tier in TIER_NAMES if self.step_ms % tier == 0)
 
     @property
     def total_tier_ms(self) -> int:

@@ -61,7 +61,7 @@ def trim(now_ms: int) -> None:
         return n >= TRIM_ROWS
 
     _while_any(events)
-    keep = zip(rollups.TIERS, (s.minute_keep_d, s.hour_keep_d, s.day_keep_d), strict=True)
+    keep = zip(rollups.TIERS, (s.minute_keep_d, s.hour_keep_d, s.day_keep_d, s.day_keep_d), strict=True)
     for tier, keep_d in keep:
         before = now_ms - int(keep_d * rollups.DAY_MS)
         _while_any(partial(rollups.trim, tier_ms=tier, before_ms=before))
