@@ -53,10 +53,17 @@ def mask_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def mask_url(url: str) -> str:
-    """Return a URL with the values of secret query parameters replaced and the fragment left out."""
-    parts = urlsplit(url)
+    """Return a URL with secret query parameters and what stands before `@` replaced, without its fragment.
+
+    What cannot be read as a URL is replaced whole.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return MASK
     query = "&".join(_mask_parameter(part) for part in parts.query.split("&")) if parts.query else ""
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+    _, at, host = parts.netloc.rpartition("@")
+    return urlunsplit((parts.scheme, f"{MASK}@{host}" if at else host, parts.path, query, ""))
 
 
 def _why_not(name: str, value: str, seen: set[str]) -> str | None:

@@ -7,12 +7,21 @@ from typing import Any
 
 from engine.lib import http
 from engine.lib.http import Answer
+from engine.lib.storable import storable
 
 _TEXT_TYPES = re.compile(
     r"text/|application/(?:[\w.+-]*\+)?(?:json|xml|javascript|x-www-form-urlencoded|yaml)"
 )
 _DROPPED = frozenset({"set-cookie", "set-cookie2"})
 _CHARSET = re.compile(r"charset=\"?([\w.:-]{1,40})", re.IGNORECASE)
+_CHARSETS = re.compile(
+    r"utf-?(?:8|16|32)(?:-?[lb]e)?|(?:us-)?ascii|iso-?8859-\d{1,2}|latin-?1|(?:windows-|cp)\d{3,4}"
+    r"|koi8-[rtu]|big5|gb(?:2312|k|18030)|euc-(?:jp|kr)|shift[_-]jis|iso-2022-(?:jp|kr)|mac[_-]?roman",
+    re.IGNORECASE,
+)
+"""What is decoded as said. Python knows more names: some always fail, one takes quadratic time."""
+_DEEPEST = 100
+"""Lists a result may be wrapped in before it is written: its body must not be near the recursion limit."""
 
 
 def document(answer: Answer, n_tries: int) -> dict[str, Any]:
@@ -46,19 +55,41 @@ def _safe_headers(headers: list[tuple[str, str]]) -> dict[str, str]:
 def _body(body: bytes, content_type: str) -> dict[str, Any]:
     if not body:
         return {"json": None, "text": ""}
-    charset = _CHARSET.search(content_type)
-    try:
-        text = body.decode(charset[1] if charset else "utf-8", "strict")
-    except (LookupError, UnicodeDecodeError):
-        if not _TEXT_TYPES.match(content_type):
-            return {"json": None, "text": None, "base64": base64.b64encode(body).decode()}
-        text = body.decode("utf-8", "replace")
+    text = _decoded(body, content_type)
+    if text is None:
+        return {"json": None, "text": None, "base64": base64.b64encode(body).decode()}
     if "json" in content_type.lower():
         try:
-            return {"json": json.loads(text, parse_constant=_no_constant), "text": None}
+            return {"json": _parsed(text), "text": None}
         except (ValueError, RecursionError):
             pass
-    return {"json": None, "text": text}
+    return {"json": None, "text": storable(text)}
+
+
+def _decoded(body: bytes, content_type: str) -> str | None:
+    """Return the text of a body; None when it is not a text."""
+    found = _CHARSET.search(content_type)
+    charset = found[1] if found and _CHARSETS.fullmatch(found[1]) else "utf-8"
+    try:
+        return body.decode(charset)
+    except (LookupError, UnicodeError):
+        return body.decode("utf-8", "replace") if _TEXT_TYPES.match(content_type) else None
+
+
+def _parsed(text: str) -> Any:
+    """Return the value of a JSON text; raise for one that could not be written again.
+
+    Python reads more than it writes: 1e999 as infinity, nesting up to its recursion limit, half a surrogate
+    pair (which becomes `?`).
+    """
+    value = json.loads(text, parse_constant=_no_constant)
+    wrapped = value
+    for _ in range(_DEEPEST):
+        wrapped = [wrapped]
+    written = json.dumps(wrapped, ensure_ascii=False, allow_nan=False)
+    if storable(written) == written:
+        return value
+    return json.loads(storable(written[_DEEPEST:-_DEEPEST]))
 
 
 def _no_constant(name: str) -> None:

@@ -91,6 +91,8 @@ def test_knows_secrets_by_their_names(name, secret):
         ("https://a.com/p?sig=a&sig=b", "https://a.com/p?sig=***&sig=***"),
         ("https://a.com/p?q=a+b%2F", "https://a.com/p?q=a+b%2F"),
         ("https://a.com", "https://a.com"),
+        ("https://joe:pw@a.com/p", "https://***@a.com/p"),
+        ("https://[a", "***"),
     ],
 )
 def test_hides_secret_parameters(url, shown):
