@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
-from engine import clock, settings
+from engine import clock, log, settings
 from engine.errors import InvalidInput, OffloadError, RateLimited
+from engine.lib import http
 from engine.lib.http import Limits
 from engine.records import calls, db
 from engine.records.db import Row, Transaction
@@ -26,6 +27,8 @@ PER_HOST = 8
 _ITEM_BYTES = 1024 * 1024
 """Largest answer of one item: fifty of the single call's size would fill the memory."""
 _LOOK_S = 0.1
+
+logger = log.get(__name__)
 
 
 class CallBulk(Body):
@@ -156,6 +159,9 @@ class _Run:
             document, code, message = {}, getattr(error, "code", "retry_later"), str(error)
             if code == "cancelled" and not self._task.cancelled:
                 code, message = "deadline", "The time for all calls was over."
+        except Exception as error:  # noqa: BLE001 - an edge: no call may fail the others
+            logger.exception("call failed", task=self._task.id, index=row["position"])
+            document, code, message = {}, "unexpected_error", f"{type(error).__name__}: {error}"
         finally:
             db.main().close()  # of this thread of the pool, which may have opened one to mark what it sends
             db.cache().close()
@@ -266,8 +272,8 @@ def _dump(call: ApiCall) -> dict[str, Any]:
 
 def _shown(given: Mapping[str, Any]) -> dict[str, Any]:
     """Keep of a refused call what names it; the rest may hold secrets in places nobody looked at."""
-    url = given.get("url")
-    return {"method": str(given.get("method", "GET"))[:10], "url": str(url or "").partition("?")[0][:2_000]}
+    url = http.mask_url(str(given.get("url") or "").partition("?")[0])
+    return {"method": str(given.get("method", "GET"))[:10], "url": url[:2_000]}
 
 
 def _refusal(error: OffloadError) -> dict[str, Any]:

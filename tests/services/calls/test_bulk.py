@@ -8,7 +8,7 @@ import pytest
 from engine import lifecycle
 from engine.errors import InvalidInput, RateLimited
 from engine.records import calls, db
-from engine.services.calls import bulk
+from engine.services.calls import answers, bulk
 from engine.words import Outcome
 from tests.engine_kit import ANN
 from tests.lib.http.hostile import answer, raw
@@ -52,15 +52,29 @@ def test_one_failure_fails_none_of_the_others(server, no_wait):
     ]
 
 
+def test_an_error_nobody_expected_fails_one_call_only(server, monkeypatch):
+    server.on["/a"] = server.on["/b"] = echo
+    document = answers.document
+
+    def broken(given, n_tries):
+        return document(given, n_tries if given.url.endswith("/a") else 1 // 0)
+
+    monkeypatch.setattr(answers, "document", broken)
+    submit([f"{server.url}/a", f"{server.url}/b"])
+    items = json.loads(run_next().result)["items"]
+    assert [item["state"] for item in items] == ["succeeded", "failed"]
+    assert items[1]["error"]["code"] == "unexpected_error"
+
+
 def test_refused_calls_are_listed_with_their_error(server):
     server.on["/a"] = answer(b"x")
     task = submit(
-        [f"{server.url}/a", "http://10.0.0.1/?token=x", {"url": f"{server.url}/a", "method": "FLY"}]
+        [f"{server.url}/a", "http://me:pw@10.0.0.1/?token=x", {"url": f"{server.url}/a", "method": "FLY"}]
     )
     rows = calls.items(db.main(), task.id)
+    assert rows[1]["url"] == "http://***@10.0.0.1/"
     assert [row["state"] for row in rows] == ["waiting", "refused", "refused"]
     assert rows[1]["error_message"] == "url: address not allowed"
-    assert "token" not in rows[1]["url"]
     found = json.loads(run_next().result)
     assert (found["n_succeeded"], found["n_refused"]) == (1, 2)
 
