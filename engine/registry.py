@@ -62,7 +62,7 @@ class TaskHandle(Protocol):
 class Body(BaseModel):
     """The base of payload models: unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def field_messages(error: ValidationError) -> dict[str, str]:
 def canonical(model: BaseModel) -> str:
     """Return the payload as JSON that is equal for equal payloads.
 
-    Raises InvalidInput for half a surrogate pair, which UTF-8 has no form for.
+    Raises InvalidInput for what JSON has no form for: half a surrogate pair, infinity, NaN.
     """
     try:
         text = json.dumps(
@@ -187,6 +187,7 @@ def canonical(model: BaseModel) -> str:
             sort_keys=True,
             separators=(",", ":"),
             ensure_ascii=False,
+            allow_nan=False,
         )
         text.encode()
     except ValueError as error:

@@ -71,7 +71,7 @@ def test_equal_payloads_have_equal_text():
     )
 
 
-@pytest.mark.parametrize("body", ["half a pair \ud83d", {"\udce9": 1}])
+@pytest.mark.parametrize("body", ["half a pair \ud83d", {"\udce9": 1}, [float("nan")], float("-inf")])
 def test_payload_that_has_no_json_text_is_refused(body):
     with pytest.raises(InvalidInput, match="not valid"):
         registry.canonical(Free(body=body))
