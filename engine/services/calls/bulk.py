@@ -14,6 +14,7 @@ from engine import clock, log, settings
 from engine.errors import InvalidInput, OffloadError, RateLimited
 from engine.lib import http
 from engine.lib.http import Limits
+from engine.lib.storable import storable
 from engine.records import calls, db
 from engine.records.db import Row, Transaction
 from engine.records.tasks import Task
@@ -159,9 +160,9 @@ class _Run:
             document, code, message = {}, getattr(error, "code", "retry_later"), str(error)
             if code == "cancelled" and not self._task.cancelled:
                 code, message = "deadline", "The time for all calls was over."
-        except Exception as error:  # noqa: BLE001 - an edge: no call may fail the others
+        except Exception as error:  # an edge: no call may fail the others
             logger.exception("call failed", task=self._task.id, index=row["position"])
-            document, code, message = {}, "unexpected_error", f"{type(error).__name__}: {error}"
+            document, code, message = {}, "unexpected_error", storable(f"{type(error).__name__}: {error}")
         finally:
             db.main().close()  # of this thread of the pool, which may have opened one to mark what it sends
             db.cache().close()
