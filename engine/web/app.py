@@ -23,7 +23,7 @@ from engine.records import db
 from engine.web import documents, errors, routes
 from engine.web.envelope import Envelope
 from engine.web.guard import Guard
-from engine.web.limits import BodyLimit, TrailingSlash
+from engine.web.limits import BodyLimit, Spelling
 from engine.web.middleware import RequestMonitor
 
 PREFIXES = ("/api", "/async-monitoring", "/auth", "/metrics")
@@ -44,7 +44,7 @@ def build(*, outer: Sequence[Middleware] = ()) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[*outer, Middleware(TrailingSlash), Middleware(BodyLimit)],
+        middleware=[*outer, Middleware(Spelling), Middleware(BodyLimit)],
         lifespan=lifespan if outer else None,
     )
     errors.install(app)

@@ -14,7 +14,11 @@ FORM_OVERHEAD_BYTES = 16 * 1024
 
 
 class BodyLimit:
-    """ASGI middleware: 413 for a body that says it is too large, or turns out to be."""
+    """ASGI middleware: 413 for a body that says it is too large, or turns out to be.
+
+    The connection stays open: the server reads and drops what is still on its way. A client that meets a
+    closed connection while it sends never sees the answer.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -27,7 +31,7 @@ class BodyLimit:
         declared = Headers(scope=scope).get("content-length", "0")
         if not declared.isdecimal() or int(declared) > limit:
             error = TooLarge(f"The body may have at most {limit} bytes.")
-            await errors.answer(error, scope, headers={"Connection": "close"})(scope, receive, send)
+            await errors.answer(error, scope)(scope, receive, send)
             return
         await self.app(scope, _counted(receive, limit), send)
 
@@ -48,22 +52,42 @@ def _counted(receive: Receive, limit: int) -> Receive:
         n += len(message.get("body", b""))
         if n > limit:
             # An HTTPException passes through FastAPI's body parser, which turns others into 400.
-            raise HTTPException(413, f"The body may have at most {limit} bytes.", {"Connection": "close"})
+            raise HTTPException(413, f"The body may have at most {limit} bytes.")
         return message
 
     return receive_counted
 
 
-class TrailingSlash:
-    """ASGI middleware: paths below `/async-monitoring` end with a slash, even if the caller wrote none."""
+class Spelling:
+    """ASGI middleware: one spelling of a path and one way to read.
+
+    Paths below `/async-monitoring` end with a slash and all others with none, whatever the caller wrote. HEAD
+    is answered as GET is; the server leaves the body out. Not so for streams, which end only with their task.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(_SLASHED) and scope["path"][-1] != "/":
-            scope = {**scope, "path": scope["path"] + "/"}
-        await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope["path"] = spelled(scope["path"])
+        if scope["method"] != "HEAD" or scope["path"].endswith("/stream/"):
+            await self.app(scope, receive, send)
+            return
+        inner = {**scope, "method": "GET"}  # the server looks at its own scope to leave the body out
+        try:
+            await self.app(inner, receive, send)
+        finally:
+            scope["route"] = inner.get("route")  # for the monitor, outside
+
+
+def spelled(path: str) -> str:
+    """Return a path with the slash at its end that our routes have."""
+    if path.startswith(_SLASHED):
+        return path if path.endswith("/") else f"{path}/"
+    return path[:-1] if path.endswith("/") and len(path) > 1 else path
 
 
 _SLASHED = "/async-monitoring/"

@@ -2,6 +2,8 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 
@@ -85,6 +87,17 @@ def test_upload_over_20_mb_is_refused_while_it_comes_in(staff):
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     answer = staff.post("/api/uploads", content=body(), headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("pages", [False, True])
+def test_client_that_reads_only_after_sending_all_gets_its_413(house, staff, pages):
+    port = house.port if pages else house.api_port
+    headers = {"Authorization": staff.headers["Authorization"], "Content-Type": "application/json"}
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        for path, n_bytes in (("/api/tasks", 1024 * 1024 + 1), ("/api/uploads", 32 * 1024 * 1024)):
+            connection.request("POST", path, b"0" * n_bytes, headers)
+            answer = connection.getresponse()
+            assert (answer.status, json.loads(answer.read())["error"]["code"]) == (413, "too_large")
 
 
 def test_storm_of_one_order_at_both_doors_is_one_task(house):
