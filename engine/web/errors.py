@@ -91,6 +91,9 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
             f"The body is not valid JSON: {found[0]['ctx']['error']} at character {found[0]['loc'][-1]}."
         )
         return answer(errors.InvalidInput(message, code="malformed_json"), request.scope, status=400)
+    if isinstance(found[0].get("input"), bytes):  # FastAPI reads JSON only from what is called JSON
+        ours = errors.InvalidInput("Send the body as Content-Type: application/json.", code=_CODES[415])
+        return answer(ours, request.scope, status=415)
     fields: dict[str, str] = {}
     for item in found:
         fields.setdefault(field_path(item["loc"]), str(item["msg"]).removeprefix("Value error, "))

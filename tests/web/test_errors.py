@@ -115,6 +115,13 @@ def test_json_of_the_wrong_shape_is_422_with_a_field(client, body):
     assert answer.json()["error"]["fields"]
 
 
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_a_body_that_is_not_called_json_is_415(client, content_type):
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = client.post("/sent", content=b'{"items": []}', headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported_media_type")
+
+
 def test_unknown_address_and_wrong_method_have_the_one_shape(client):
     assert client.get("/nothing").json()["error"]["code"] == "not_found"
     answer = client.get("/sent")
