@@ -1,6 +1,7 @@
 """Every setting, once: environment `OFFLOAD_<NAME>`, or `OFFLOAD_<NAME>_FILE` with the value in a file."""
 
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.errors import InvalidInput
 
 PREFIX = "OFFLOAD_"
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:@%/\s]+):[1-9][0-9]{0,4}")
 
 
 class Settings(BaseSettings):
@@ -106,6 +108,22 @@ class Settings(BaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("allowed_private_hosts")
+    @classmethod
+    def _hosts_and_ports(cls, value: str) -> str:
+        for part in filter(None, map(str.strip, value.split(","))):
+            if not _HOST_AND_PORT.fullmatch(part):
+                raise ValueError(f"{part!r} is not host:port")
+        return value
+
+    @field_validator("call_ports")
+    @classmethod
+    def _ports(cls, value: str) -> str:
+        for part in filter(None, map(str.strip, value.split(","))):
+            if not (part.isascii() and part.isdigit() and 0 < int(part) < 65_536):
+                raise ValueError(f"{part!r} is not a port")
+        return value
 
     @field_validator("webhook_delays_s")
     @classmethod

@@ -20,7 +20,6 @@ import idna
 import psutil
 
 from engine import clock, settings
-from engine.errors import InvalidInput
 
 _MAX_CHARS = 4_096
 _MAX_HOST_CHARS = 253
@@ -169,11 +168,8 @@ def _policy(ports: str, opened: str) -> Policy:
 
 
 def _opened_host(entry: str) -> tuple[str, int]:
-    match = _AUTHORITY.fullmatch(entry)
-    if not match or not match[2]:
-        raise InvalidInput(f"OFFLOAD_ALLOWED_PRIVATE_HOSTS: {entry!r} is not host:port", code="settings")
-    host = match[1].lower()
-    return (str(ipaddress.IPv6Address(host[1:-1])) if host[0] == "[" else host), int(match[2])
+    host, _, port = entry.lower().rpartition(":")
+    return (str(ipaddress.IPv6Address(host[1:-1])) if host[0] == "[" else host), int(port)
 
 
 def _check_spelling(url: str, policy: Policy) -> Verdict:

@@ -35,7 +35,8 @@ def new_message_id() -> str:
 def check_secret(secret: str) -> str:
     """Return a chosen secret; raise InvalidInput unless it is `whsec_` and base64 of 24 to 64 bytes."""
     if not secret.startswith(SECRET_PREFIX) or len(_key(secret)) not in _SECRET_SIZES:
-        raise InvalidInput("A secret is `whsec_` and 24 to 64 random bytes in base64.", code="secret")
+        message = "A secret is `whsec_` and 24 to 64 random bytes in base64."
+        raise InvalidInput(message, fields={"secret": message}, code="secret")
     return secret
 
 
@@ -102,5 +103,6 @@ def _key(secret: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not key:
-        raise InvalidInput("The secret is not base64 after `whsec_`.", code="secret")
+        message = "The secret is not base64 after `whsec_`."
+        raise InvalidInput(message, fields={"secret": message}, code="secret")
     return key

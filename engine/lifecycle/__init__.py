@@ -5,7 +5,7 @@ the task's row together with its attempt or event row. Every way in (pages, HTTP
 passes through here, so here the limits and roles are applied.
 """
 
-from engine.lifecycle.announce import EVENTS, deliver, emit, emit_test
+from engine.lifecycle.announce import DELIVERY_TYPE, EVENTS, deliver, emit, emit_test
 from engine.lifecycle.control import (
     Cancelled,
     cancel,
@@ -31,6 +31,7 @@ from engine.lifecycle.run import (
 from engine.lifecycle.submit import Order, Submitted, submit, submit_each, submit_in, submit_many
 
 __all__ = [
+    "DELIVERY_TYPE",
     "EVENTS",
     "Cancelled",
     "Ending",

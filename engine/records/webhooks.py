@@ -267,15 +267,25 @@ def end_delivery(
 
 
 def begin_again(tx: Transaction, delivery_id: str, now_ms: int) -> bool:
-    """Make an ended delivery wait again, with fresh tries; return False when it has not ended."""
+    """Make a delivery wait again, with fresh tries; return False when there is none."""
     changed = tx.run(
         """update webhook_deliveries set state = 'waiting', n_failures = 0, next_at_ms = :now,
-               busy_until_ms = null, finished_at_ms = null
-           where id = :id and state <> 'waiting'""",
+               busy_until_ms = null, finished_at_ms = null where id = :id""",
         id=delivery_id,
         now=now_ms,
     )
     return changed == 1
+
+
+def is_under_way(reader: Reader, delivery_id: str, type_name: str) -> bool:
+    """Whether a task still looks after a delivery: one may have been cancelled, or have died too often."""
+    row = reader.one(
+        """select 1 from tasks where type = :type and payload = :payload
+               and state in ('scheduled', 'queued', 'running', 'retrying')""",
+        type=type_name,
+        payload=json.dumps({"delivery_id": delivery_id}, separators=(",", ":")),
+    )
+    return row is not None
 
 
 def ended_badly(reader: Reader, owner: str, since_ms: int, endpoint_id: str | None, limit: int) -> list[str]:

@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.lib.retry_after import retry_after_s
 
@@ -24,3 +26,9 @@ NOW_S = 1_764_590_400  # Mon, 01 Dec 2025 12:00:00 GMT
 )
 def test_reads_seconds_and_dates(value, seconds):
     assert retry_after_s(value, NOW_S) == seconds
+
+
+@given(st.text(max_size=40))
+def test_nothing_a_server_says_is_an_error(value):
+    found = retry_after_s(value, NOW_S)
+    assert found is None or found >= 0

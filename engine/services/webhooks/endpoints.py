@@ -178,8 +178,9 @@ def replay(actor: Actor, delivery_id: str) -> str:
         row = webhooks.delivery(tx, delivery_id)
         if row is None or not actor.may_see(row["owner"]):
             raise NotFound("There is no such delivery, or it is not yours.")
-        if not webhooks.begin_again(tx, delivery_id, clock.now_ms()):
+        if webhooks.is_under_way(tx, delivery_id, lifecycle.DELIVERY_TYPE):
             raise Conflict("This delivery has not ended.", code="not_ended")
+        webhooks.begin_again(tx, delivery_id, clock.now_ms())
         audit.add(tx, actor, "webhook.replay", delivery_id)
         return lifecycle.deliver(tx, delivery_id)
 

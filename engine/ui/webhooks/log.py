@@ -101,7 +101,7 @@ def one(found: Mapping[str, Any], actor: Actor) -> None:
             st.info(
                 f"Next attempt at {format.plain(found['next_attempt_at'])}.", icon=":material/hourglass_top:"
             )
-        if found["state"] != "waiting":
+        if found["state"] != "waiting" or found["next_attempt_at"] is None:
             st.button(
                 "Deliver again",
                 icon=":material/replay:",

@@ -427,6 +427,15 @@ def test_a_replay_keeps_the_id_and_has_fresh_tries(server, ann_made, settings, w
     assert reads.delivery(ANN, delivery_id)["n_attempts"] == 2
 
 
+def test_a_delivery_whose_task_was_cancelled_can_be_replayed(server, ann_made):
+    server.on["/hook"] = answer()
+    end_a_job()
+    (task_id,) = [r["id"] for r in db.main().read("select id from tasks where type = 'webhook_delivery'")]
+    lifecycle.cancel(OPS, task_id)
+    webhooks.replay(ANN, deliveries()[0]["delivery_id"])
+    assert run_next().state == "succeeded"
+
+
 def test_all_that_failed_since_a_time_is_replayed(server, ann_made, settings, wall):
     settings(webhook_delays_s="")
     server.on["/hook"] = answer(status="500 Broken")
