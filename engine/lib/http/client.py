@@ -162,6 +162,8 @@ def _exchange(request: Request, limits: Limits, call: Guard) -> Answer:
         extensions={"timeout": {"pool": call.remaining_s}},
     )
     with _as_call_failed(), _open(wire, _pool(os.getpid(), built.method in _REPEATABLE)) as response:
+        if response.status < 200:
+            raise CallFailed("protocol_error", "The server wants to speak another protocol.")
         call.begin_body()
         began_ms = call.elapsed_ms
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]

@@ -299,6 +299,7 @@ def test_the_largest_allowed_body_is_read(server):
         (b"HTTP/1.1 200 OK\r\nConte", "connection_lost"),
         (b"", "connection_lost"),
         (b"nonsense\r\n\r\n", "protocol_error"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "protocol_error"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "protocol_error"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "protocol_error"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "protocol_error"),
