@@ -176,9 +176,10 @@ def decide(
 
 
 def waiting(reader: Reader, limit: int) -> list[Row]:
-    """Return the oldest waiting occurrence of each schedule none of whose tasks is unfinished."""
+    """Return the oldest waiting occurrence of each enabled schedule none of whose tasks is unfinished."""
     return reader.read(
         f"""select o.schedule_id, min(o.due_at_ms) as due_at_ms from occurrences o
+            join schedules s on s.id = o.schedule_id and s.enabled = 1
             where o.decision = 'waiting' and not exists ({_ACTIVE.format(id="o.schedule_id")})
             group by o.schedule_id limit :limit""",
         limit=limit,

@@ -91,7 +91,11 @@ def _plan(schedule: Schedule, now_ms: int) -> Plan:
     try:
         times = _times(schedule, schedule.next_at_ms, until_ms)
         full = len(times) == _COUNTED_AT_ONCE
-        next_at_ms = cron.next_after(schedule.cron, schedule.zone, times[-1] if full else now_ms)
+        if full:  # the latest wait for the next beat: the catch-up rule is about all that were missed
+            times, held_back = times[: -schedule.catch_up_max], times[-schedule.catch_up_max :]
+            next_at_ms: int | None = held_back[0]
+        else:
+            next_at_ms = cron.next_after(schedule.cron, schedule.zone, now_ms)
     except OffloadError as error:  # a zone may have left the tz database
         return Plan(schedule, [], [], [], None, error.message)
     if next_at_ms is not None and schedule.ends_at_ms is not None and next_at_ms > schedule.ends_at_ms:
@@ -99,7 +103,7 @@ def _plan(schedule: Schedule, now_ms: int) -> Plan:
     missed_before = now_ms - int(settings.get().schedule_missed_s * 1000)
     missed = [at for at in times if at < missed_before]
     due = times[len(missed) :]
-    made_up = _made_up(schedule, missed, more_come=bool(due) or full)
+    made_up = [] if full else _made_up(schedule, missed, just_due=bool(due))
     return Plan(schedule, missed[: len(missed) - len(made_up)], made_up, due, next_at_ms)
 
 
@@ -111,11 +115,11 @@ def _times(schedule: Schedule, first_ms: int, until_ms: int) -> list[int]:
     return cron.occurrences_between(schedule.cron, schedule.zone, first_ms - 1, until_ms, _COUNTED_AT_ONCE)
 
 
-def _made_up(schedule: Schedule, missed: list[int], *, more_come: bool) -> list[int]:
+def _made_up(schedule: Schedule, missed: list[int], *, just_due: bool) -> list[int]:
     """Return the missed due times that run after all, the latest ones."""
     if schedule.catch_up == "all":
         return missed[-schedule.catch_up_max :]
-    if schedule.catch_up == "last" and not more_come:
+    if schedule.catch_up == "last" and not just_due:
         return missed[-1:]
     return []
 

@@ -285,6 +285,31 @@ def test_a_long_outage_is_worked_off(wall, monkeypatch):
     assert [o for o in found if o[1] == "enqueued"] == [(251, "enqueued", 0, True)]
 
 
+def test_catch_up_of_all_is_bounded_over_a_long_outage_too(wall, monkeypatch):
+    monkeypatch.setattr(beat, "_COUNTED_AT_ONCE", 100)
+    schedule = made.add(cron="* * * * *", catch_up="all", catch_up_max=3)
+    wall.advance(205 * 60 + 90)
+    assert sum(schedules.enqueue_due() for _ in range(4)) == 4
+    ran = [minute for minute, decision in made.decisions(schedule) if decision == "enqueued"]
+    assert ran == [203, 204, 205, 206]  # three that were missed, and the one just due
+    assert len(made.decisions(schedule)) == 206
+
+
+def test_what_waits_for_a_paused_schedule_is_not_looked_at(wall, monkeypatch):
+    monkeypatch.setattr(beat, "_READ_AT_ONCE", 1)
+    first, second = (made.add(name=name, overlap="queue") for name in "ab")
+    for _ in range(2):
+        wall.advance(300)
+        for _ in range(3):
+            schedules.enqueue_due()
+    held, other = sorted((first, second), key=lambda s: s.id)
+    schedules.pause(kit.ANN, held.id)
+    run_all()
+    assert schedules.enqueue_due() == 1
+    assert made.decisions(other)[-1] == (10, "enqueued")
+    assert made.decisions(held)[-1] == (10, "waiting")
+
+
 def test_the_clean_up_is_a_schedule_of_the_installation(wall):
     kit.add_type("cleanup", system=True)
     beat._ensure_builtin.cache_clear()
