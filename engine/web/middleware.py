@@ -31,6 +31,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_log = log.get(__name__)
+
 HEADER = b"x-request-id"
 _ACCEPTED = (HEADER, b"x-correlation-id")
 _WELL_FORMED = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{7,63}")
@@ -139,14 +141,15 @@ class _Exchange:
         unit.duration_us = ((self._ended_ns or left_ns) - self.trace.started_ns) // 1000
         method = scope["method"]
         unit.method = method if method in _METHODS else OTHER_METHOD
-        unit.name = _template(scope, self._root_path) or resolve(scope) or UNMATCHED
+        unit.name = _route(scope, self._root_path, resolve)
         unit.path = scope["path"]
         _set_outcome(unit, error)
         state = scope["state"]
-        unit.error = unit.error or state.get("error", "")
+        unit.error = unit.error or str(state.get("error") or "")
         actor = state.get("actor")
-        if actor is not None:
-            unit.user, unit.role = actor.name, str(actor.role)
+        name = getattr(actor, "name", None)  # another application may keep something else under this word
+        if isinstance(name, str):
+            unit.user, unit.role = name, str(getattr(actor, "role", ""))
 
 
 def _correlation_id(scope: Scope) -> str:
@@ -154,6 +157,14 @@ def _correlation_id(scope: Scope) -> str:
         if name in _ACCEPTED and _WELL_FORMED.fullmatch(value):
             return str(value, "ascii")
     return log.new_correlation_id()
+
+
+def _route(scope: Scope, root_path: str, resolve: Callable[[Scope], str | None]) -> str:
+    try:
+        return _template(scope, root_path) or resolve(scope) or UNMATCHED
+    except Exception:  # noqa: BLE001 - a stranger's router or `resolve`; the request has been answered
+        _log.exception("route_not_resolved")
+        return UNMATCHED
 
 
 def _template(scope: Scope, root_path: str) -> str | None:

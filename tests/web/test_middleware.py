@@ -234,3 +234,18 @@ def test_the_interface_records_its_requests_once(data_dir):
     assert answer.headers["x-correlation-id"] == answer.headers["x-request-id"] == "order-12345678"
     (event,) = recorded()
     assert (event["name"], event["outcome"]) == ("_unmatched", "4xx")  # the guard refused before any route
+
+
+def test_what_an_application_keeps_under_our_words_hurts_nobody(data_dir):
+    async def app(scope, receive, send):
+        scope["state"] |= {"actor": "ann", "error": ValueError("no")}
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    def resolve(scope):
+        raise LookupError("a stranger's mistake")
+
+    client = TestClient(RequestMonitor(app, service="shop", resolve=resolve))
+    assert client.get("/x").text == "ok"
+    (row,) = recorded()
+    assert (row["name"], row["outcome"], row["user_hash"]) == ("_unmatched", "2xx", None)

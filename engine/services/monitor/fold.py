@@ -238,7 +238,7 @@ def _series(
 
 def hash_user(name: str, salt: int) -> str:
     """Return what stands for a person in the metrics: keyed, so that names cannot be guessed from it."""
-    return blake2b(name.encode(), digest_size=6, key=salt.to_bytes(8, "little")).hexdigest()
+    return blake2b(name.encode("utf-8", "replace"), digest_size=6, key=salt.to_bytes(8, "little")).hexdigest()
 
 
 _NOTHING = findings.Facts()
