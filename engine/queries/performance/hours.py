@@ -75,16 +75,17 @@ def since_ever(kinds: tuple[str, ...]) -> list[tuple[SeriesRow, rollups.Rollup]]
             "select id, service, kind, name, method, outcome from series where name <> '*'"
         )
     ]
-    if key not in _base:
+    days = _base.get(key)
+    if days is None:
         days = _sums(Selection(0, max(until, 1)), [s.id for s in found], DAY_MS) if until else {}
-        _base.clear()
+        _base.clear()  # another thread may be reading the same day; each keeps its own
         _base[key] = days
     young = _sums(Selection(until, 2**53), [s.id for s in found], HOUR_MS)
     total = []
     for one in found:
         if one.kind in kinds:
             grown = rollups.Rollup()
-            for part in (_base[key].get(one.id), young.get(one.id)):
+            for part in (days.get(one.id), young.get(one.id)):
                 if part is not None:
                     grown.merge(part)
             if grown.histogram.count:

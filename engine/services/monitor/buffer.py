@@ -5,6 +5,7 @@ import mmap
 import os
 import secrets
 from collections import deque
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from threading import Event, Lock
@@ -87,11 +88,9 @@ def dead_ledgers(data_dir: Path) -> list[tuple[Path, int]]:
     """Return the files of processes that are gone, with the number of units each was handed."""
     found = []
     for path in sorted((data_dir / FOLDER).glob("*-*")):
-        with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
+        # Locked: its process lives. Gone: its process has just ended and removed it.
+        with suppress(BlockingIOError, FileNotFoundError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             raw = file.read(8)
             found.append((path, int.from_bytes(raw, "little") if len(raw) == 8 else 0))
     return found

@@ -8,7 +8,7 @@ from engine.errors import InvalidInput
 from engine.lib import trace as tracing
 from engine.lib.trace import Statement, Trace
 from engine.queries import performance
-from engine.queries.performance import Selection
+from engine.queries.performance import Selection, hours
 from engine.records import db
 from engine.services import monitor
 from engine.services.monitor.beat import roll_forward
@@ -281,3 +281,18 @@ def test_counters_only_grow_whatever_is_rolled_up(record, now):
     record(50, ago_ms=MINUTE)
     ((_, grown),) = performance.since_ever(("http",))
     assert grown.histogram.count == 5
+
+
+def test_a_second_scrape_on_the_turn_of_the_day_does_not_disturb_the_first(record, now, monkeypatch):
+    record(10, ago_ms=2 * DAY)
+    while roll_forward(now):
+        pass
+    sums = hours._sums
+
+    def beside_another(selection, ids, tier_ms):
+        hours._base.clear()  # as another thread does that has seen the next day close
+        return sums(selection, ids, tier_ms)
+
+    monkeypatch.setattr(hours, "_sums", beside_another)
+    ((_, grown),) = performance.since_ever(("http",))
+    assert grown.histogram.count == 1
