@@ -103,3 +103,32 @@ def _open_first(folder, barrier, outcomes):
         outcomes.put("ok")
     except Exception as error:
         outcomes.put(repr(error))
+
+
+def test_connection_of_an_ended_thread_serves_the_next(data_dir, monkeypatch):
+    opened = []
+    real = db._open
+    monkeypatch.setattr(db, "_open", lambda *args: opened.append(1) or real(*args))
+    db.main()
+    for _ in range(5):
+        thread = threading.Thread(target=lambda: db.main().read("select 1"))
+        thread.start()
+        thread.join()
+    assert len(opened) == 1
+
+
+def test_threads_at_work_together_have_connections_of_their_own(data_dir):
+    seen, barrier = [], threading.Barrier(3)
+
+    def look():
+        with db.main().snapshot() as reader:
+            barrier.wait(10)
+            seen.append(id(reader._connection))
+            barrier.wait(10)
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(seen)) == 3
