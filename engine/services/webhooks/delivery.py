@@ -17,6 +17,8 @@ KEPT_BYTES = 2_048
 """Bytes of the answer kept for the owner."""
 PER_HOST = 2
 """Deliveries to one host at a time: a slow one must not hold all threads."""
+_SLOW_MS = 2_000
+"""A host whose latest answer took longer gets one place only."""
 _JITTER = 0.1
 _LONGEST_WAIT_S = 3_600.0
 _SLACK_MS = 5_000
@@ -84,10 +86,11 @@ def _begin(row: Row, url: str) -> int:
     with db.main().write() as tx:
         if url != row["url"]:
             webhooks.move(tx, row["id"], url, host)
-        if webhooks.n_busy(tx, host, now_ms, beside=row["id"]) >= PER_HOST:
-            queue_s = webhooks.n_waiting(tx, host) * webhooks.last_duration_ms(tx, host) / 1000
+        last_ms = webhooks.last_duration_ms(tx, host)
+        if webhooks.n_busy(tx, host, now_ms, beside=row["id"]) >= (1 if last_ms > _SLOW_MS else PER_HOST):
+            queue_s = webhooks.n_waiting(tx, host) * last_ms / 1000
             raise Deferred(
-                f"{PER_HOST} other deliveries to this host are on their way.",
+                "Other deliveries to this host are on their way.",
                 delay_s=random.uniform(0.2, 0.4) + min(60.0, queue_s / PER_HOST / 2),  # noqa: S311 - spreads load
             )
         return webhooks.begin_attempt(tx, row["id"], now_ms=now_ms, busy_until_ms=busy_until_ms)

@@ -368,14 +368,16 @@ def test_two_workers_deliver_each_once(server, ann_made):
     assert len({headers["webhook-id"] for headers, _ in received(server)}) == len(server.requests) == 6
 
 
-def test_a_slow_host_does_not_get_more_than_its_places(server, ann_made, wall):
+@pytest.mark.parametrize(("last_ms", "n_busy"), [(50, 2), (5_000, 1)])
+def test_a_host_does_not_get_more_than_its_places(server, ann_made, wall, last_ms, n_busy):
     for _ in range(3):
         end_a_job()
     ids = [d["delivery_id"] for d in deliveries()]
     from engine.records import webhooks as rows
 
     with db.main().write() as tx:
-        for delivery_id in ids[:2]:
+        rows.end_delivery(tx, ids[0], "waiting", now_ms=1, duration_ms=last_ms, failed=False)
+        for delivery_id in ids[:n_busy]:
             rows.begin_attempt(
                 tx, delivery_id, now_ms=int(wall() * 1000), busy_until_ms=int(wall() * 1000) + 9_000
             )
