@@ -62,7 +62,8 @@ class Spelling:
     """ASGI middleware: one spelling of a path and one way to read.
 
     Paths below `/async-monitoring` end with a slash and all others with none, whatever the caller wrote. HEAD
-    is answered as GET is; the server leaves the body out. Not so for streams, which end only with their task.
+    is answered as GET is; the server leaves the body out. Not so for streams, which end only with their task,
+    and for signing in, where looking ahead must not use a one-time link up.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -73,7 +74,8 @@ class Spelling:
             await self.app(scope, receive, send)
             return
         scope["path"] = spelled(scope["path"])
-        if scope["method"] != "HEAD" or scope["path"].endswith("/stream/"):
+        path = scope["path"]
+        if scope["method"] != "HEAD" or path.endswith("/stream/") or path.startswith("/auth/"):
             await self.app(scope, receive, send)
             return
         inner = {**scope, "method": "GET"}  # the server looks at its own scope to leave the body out
