@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import idna
 import psutil
@@ -124,9 +124,19 @@ def check_url(url: str, answers: Iterable[str] | None = None, *, policy: Policy 
 
 
 def target(url: str) -> str:
-    """Return scheme, host, port and path of an allowed URL: what a limit per address counts."""
+    """Return scheme, host, port and path of an allowed URL: what a limit per address counts.
+
+    Paths that a client or a server reads as the same are the same here (RFC 3986, section 6.2.2): `/a`, `/%61`
+    and `/b/../a`.
+    """
     verdict = check_url(url)
-    return f"{verdict.scheme}://{verdict.host}:{verdict.port}{urlsplit(url).path or '/'}"
+    kept: list[str] = []
+    for part in unquote(urlsplit(url).path).split("/")[1:]:
+        if part == "..":
+            del kept[-1:]
+        elif part != ".":
+            kept.append(quote(part))
+    return f"{verdict.scheme}://{verdict.host}:{verdict.port}/{'/'.join(kept)}"
 
 
 def check_target(scheme: str, host: str, port: int, *, policy: Policy | None = None) -> Verdict:

@@ -60,6 +60,12 @@ def test_counts_by_scheme_host_port_and_path():
     assert ApiCall(url="http://api.example.com:8080").target == "http://api.example.com:8080/"
 
 
+@pytest.mark.parametrize("path", ["/a%20b", "/./a b", "/x/../a%20b?q#f", "/%2e%2E/%61 b", "/a b/c/.."])
+def test_another_spelling_of_a_path_has_no_limit_of_its_own(path):
+    call = ApiCall(url="https://a.com" + path.replace(" ", "%20"))
+    assert call.target == "https://a.com:443/a%20b"
+
+
 def test_sends_json_or_text_with_a_type():
     call = ApiCall(method="post", url=URL, json={"ä": [1]})
     assert (call.method, call.content) == ("POST", '{"ä":[1]}'.encode())
