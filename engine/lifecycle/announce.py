@@ -34,6 +34,8 @@ def ended(tx: Transaction, task: Task, state: TaskState) -> None:
 
     An event that cannot be written is logged and left out: it must not undo the outcome it tells of.
     """
+    if task.type == DELIVERY_TYPE:
+        _close_delivery(tx, task, state)
     task_type = registry.find(task.type)
     if task_type and task_type.system:
         return
@@ -43,6 +45,14 @@ def ended(tx: Transaction, task: Task, state: TaskState) -> None:
         raise
     except Exception as error:  # noqa: BLE001 - or the task could never end; it is logged
         logger.error("event not written", task=task.id, state=state, error=repr(error))
+
+
+def _close_delivery(tx: Transaction, task: Task, state: TaskState) -> None:
+    """End a delivery whose task was stopped or given up; it would wait for ever, and could not be replayed."""
+    delivery = webhooks.delivery(tx, json.loads(task.payload)["delivery_id"])
+    if delivery is not None and delivery["state"] == "waiting" and state is not TaskState.SUCCEEDED:
+        error = (f"task_{state}", f"The task of this delivery ended before it: {state}.")
+        webhooks.end_delivery(tx, delivery["id"], "failed", now_ms=clock.now_ms(), error=error, failed=False)
 
 
 def _tell(tx: Transaction, task: Task, event: str) -> None:

@@ -8,7 +8,7 @@ from engine.registry import TaskType
 from engine.services.webhooks import endpoints
 from engine.tasks.webhook_delivery import Delivery
 from engine.words import TaskState
-from tests.engine_kit import ANN, DONE, NOON_MS, add_type, claim, state, submit_and_claim
+from tests.engine_kit import ANN, OPS, DONE, NOON_MS, add_type, claim, state, submit_and_claim
 
 DELIVERY = TaskType(announce.DELIVERY_TYPE, Delivery, lambda payload, task: None, "Delivery", system=True)
 
@@ -61,3 +61,14 @@ def test_event_that_cannot_be_written_does_not_undo_the_outcome(monkeypatch):
     assert lifecycle.settle(task, DONE) == "succeeded"
     assert state(task) == "succeeded"
     assert db.main().value("select count(*) from queue_pauses") == 0
+
+
+def test_delivery_whose_task_is_stopped_ends_and_can_be_replayed():
+    registry._types[announce.DELIVERY_TYPE] = DELIVERY
+    listen()
+    lifecycle.settle(submit_and_claim(), DONE)
+    task_id = db.main().value("select id from tasks where type = 'webhook_delivery'")
+    lifecycle.cancel(OPS, task_id)
+    row = db.main().one("select id, state, error_code from webhook_deliveries")
+    assert (row["state"], row["error_code"]) == ("failed", "task_cancelled")
+    assert endpoints.replay(ANN, row["id"]) != task_id
