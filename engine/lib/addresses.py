@@ -126,8 +126,8 @@ def check_url(url: str, answers: Iterable[str] | None = None, *, policy: Policy 
 def target(url: str) -> str:
     """Return scheme, host, port and path of an allowed URL: what a limit per address counts.
 
-    Paths that a client or a server reads as the same are the same here (RFC 3986, section 6.2.2): `/a`, `/%61`
-    and `/b/../a`.
+    Paths that a client or a server reads as the same are the same here (RFC 3986, section 6.2.2): `/a`,
+    `/%61` and `/b/../a`.
     """
     verdict = check_url(url)
     kept: list[str] = []

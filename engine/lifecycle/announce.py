@@ -48,7 +48,7 @@ def ended(tx: Transaction, task: Task, state: TaskState) -> None:
 
 
 def _close_delivery(tx: Transaction, task: Task, state: TaskState) -> None:
-    """End a delivery whose task was stopped or given up; it would wait for ever, and could not be replayed."""
+    """End a delivery whose task was stopped or given up; it would wait for ever otherwise."""
     delivery = webhooks.delivery(tx, json.loads(task.payload)["delivery_id"])
     if delivery is not None and delivery["state"] == "waiting" and state is not TaskState.SUCCEEDED:
         error = (f"task_{state}", f"The task of this delivery ended before it: {state}.")
