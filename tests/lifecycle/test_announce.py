@@ -8,7 +8,7 @@ from engine.registry import TaskType
 from engine.services.webhooks import endpoints
 from engine.tasks.webhook_delivery import Delivery
 from engine.words import TaskState
-from tests.engine_kit import ANN, OPS, DONE, NOON_MS, add_type, claim, state, submit_and_claim
+from tests.engine_kit import ANN, DONE, NOON_MS, OPS, add_type, claim, state, submit_and_claim
 
 DELIVERY = TaskType(announce.DELIVERY_TYPE, Delivery, lambda payload, task: None, "Delivery", system=True)
 
