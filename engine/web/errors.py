@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 from starlette.types import Scope
 
 from engine import clock, errors, log
@@ -105,7 +106,15 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
     message = _MESSAGES.get(error.status_code, str(error.detail))
     ours = errors.OffloadError(message, code=code)
-    return answer(ours, request.scope, status=error.status_code, headers=error.headers or {})
+    headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers or {}
+    return answer(ours, request.scope, status=error.status_code, headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return what an address takes; Starlette itself names the methods of the first route alone."""
+    matching = (r for r in request.app.routes if r.matches(request.scope)[0] is not Match.NONE)
+    found = {method for route in matching for method in getattr(route, "methods", None) or ()}
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 async def _busy(request: Request, error: Exception) -> JSONResponse:

@@ -60,6 +60,12 @@ def test_a_slash_too_many_or_missing_changes_nothing(people):
         assert found.json()["task_id"] == made[0].json()["task_id"]
 
 
+def test_wrong_method_is_told_every_right_one(people):
+    client = people.by_token("anna")
+    assert client.put("/api/tasks").headers["allow"] == "GET, HEAD, POST"
+    assert client.get("/async-monitoring/tasks/x/cancel").headers["allow"] == "POST"
+
+
 def test_head_answers_as_get_without_the_body_and_under_its_route(people, monkeypatch):
     recorded = []
     monkeypatch.setattr(monitor, "record", recorded.append)
