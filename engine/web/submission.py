@@ -68,10 +68,14 @@ async def submit(
     except NotFound as error:
         raise InvalidInput(error.message, fields={type_field: error.message}, code=error.code) from None
     except InvalidInput as error:
-        error.fields = {
-            path if path.partition(".")[0] in OPTIONS else prefix + path: message
-            for path, message in error.fields.items()
-        }
+        error.fields = {_sent_as(path, prefix): message for path, message in error.fields.items()}
         raise
     more = await run_in_threadpool(extend, submitted.task.id) if extend else {}
     return JSONResponse({**submitted.document(), **more}, 202 if submitted.created else 200)
+
+
+def _sent_as(path: str, prefix: str) -> str:
+    """Return where the sender wrote what the gate calls `path`; `payload` is the payload as a whole."""
+    if path.partition(".")[0] in OPTIONS:
+        return path
+    return prefix.rstrip(".") or "body" if path == "payload" else prefix + path

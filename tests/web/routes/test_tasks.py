@@ -82,6 +82,14 @@ def test_bodies_that_are_no_object_are_refused(olga, body):
     assert n_tasks() == 0
 
 
+def test_payload_that_is_wrong_as_a_whole_is_named_as_it_is_sent(olga):
+    task = {"type": "api_call", "payload": {"url": "https://a.com", "text": "a", "json": 1}}
+    fields = olga.post(TASKS, json=task).json()["error"]["fields"]
+    assert fields == {"payload": "give json or text, not both"}
+    fields = olga.post("/api/calls", json=task["payload"]).json()["error"]["fields"]
+    assert fields == {"body": "give json or text, not both"}
+
+
 def test_body_of_another_kind_is_refused(olga):
     headers = {"Content-Type": "text/plain"}
     assert olga.post(TASKS, content=b'{"type": "probe"}', headers=headers).status_code == 415

@@ -31,7 +31,12 @@ def test_the_secret_is_in_the_first_answer_only(ann):
 
 @pytest.mark.parametrize(
     ("fields", "field"),
-    [({"url": "http://10.1.1.1/"}, "url"), ({"events": ["x"]}, "events"), ({"colour": 1}, "colour")],
+    [
+        ({"url": "http://10.1.1.1/"}, "url"),
+        ({"events": ["x"]}, "events"),
+        ({"colour": 1}, "colour"),
+        ({"secret": "x"}, "secret"),
+    ],
 )
 def test_a_wrong_field_is_named(ann, fields, field):
     refused = make(ann, **fields)
