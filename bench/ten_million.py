@@ -78,12 +78,12 @@ def fill_recent(options, db, rollups, metrics, Histogram, Rollup, now_ms):
 
 
 def fill_events(options, db, now_ms):
-    """Single events of 48 h; one in 200 is evidence."""
+    """Single events of 48 h, as many as are missing; one in 200 is evidence."""
     block = 100_000
     random = np.random.default_rng(3)
     series = [r["id"] for r in db.metrics().read("select id from series where name <> '*'")]
     began = time.perf_counter()
-    for start in range(0, options.events, block):
+    for start in range(db.metrics().value("select max(id) from events") or 0, options.events, block):
         at = now_ms - 2 * DAY_MS + (np.arange(start, start + block) * (2 * DAY_MS) // options.events)
         duration = random.lognormal(np.log(40_000), 1.2, block).astype(int)
         kept = random.random(block) < 0.005
@@ -172,10 +172,11 @@ def main():
     from engine.records import db, metrics, rollups
     from engine.records.rollups import Rollup
 
-    if not options.read_only:
-        now_ms = clock.now_ms()
+    now_ms = clock.now_ms()
+    if not options.read_only and not db.metrics().value("select max(id) from events"):
         fill(options, db, rollups, metrics, Histogram, Rollup, now_ms)
         fill_recent(options, db, rollups, metrics, Histogram, Rollup, now_ms)
+    if not options.read_only:
         fill_events(options, db, now_ms)
     size = sum(path.stat().st_size for path in db.metrics().path.parent.glob("metrics.db*"))
     n = db.metrics().value("select max(id) from events")

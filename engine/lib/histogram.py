@@ -17,6 +17,7 @@ RELATIVE_ERROR: float = (GAMMA - 1) / (GAMMA + 1)
 ZERO_BIN = -1
 """The bin of the value 0; every other whole number has a bin >= 0."""
 VERSION = 1
+_HEADER = 5
 
 
 class Histogram:
@@ -104,25 +105,34 @@ class Histogram:
             _put(out, number)
         previous = 0
         for index in sorted(self.bins):
-            step = index - previous
-            _put(out, step << 1 if step >= 0 else (-step << 1) - 1)
-            _put(out, self.bins[index])
+            step, count = index - previous, self.bins[index]
+            step = step << 1 if step >= 0 else (-step << 1) - 1
+            if step < 0x80 and count < 0x80:  # nearly always: one byte each
+                out.append(step)
+                out.append(count)
+            else:
+                _put(out, step)
+                _put(out, count)
             previous = index
         return bytes(out)
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> "Histogram":
         """Unpack `to_bytes`; raise ValueError for another version."""
-        numbers = _numbers(blob)
-        if not numbers or numbers[0] != VERSION:
+        if not blob or blob[0] != VERSION:
             raise ValueError("not a histogram of this version")
+        head, rest = _split(blob)
         histogram = cls()
-        _, histogram.count, histogram.sum, histogram.min, histogram.max = numbers[:5]
-        index = 0
-        for position in range(5, len(numbers), 2):
-            step = numbers[position]
-            index += (step >> 1) if not step & 1 else -((step + 1) >> 1)
-            histogram.bins[index] = numbers[position + 1]
+        _, histogram.count, histogram.sum, histogram.min, histogram.max = head[:_HEADER]
+        if not histogram.count:
+            return histogram
+        index = -((head[5] + 1) >> 1) if head[5] & 1 else head[5] >> 1
+        bins = histogram.bins
+        bins[index] = head[6]
+        numbers = _numbers(rest) if rest and max(rest) > 0x7F else rest
+        for step, count in zip(numbers[::2], numbers[1::2], strict=True):
+            index += step >> 1  # bins ascend: only the first step may go down
+            bins[index] = count
         return histogram
 
     def __eq__(self, other: object) -> bool:
@@ -165,6 +175,15 @@ def _put(out: bytearray, number: int) -> None:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)
+
+
+def _split(blob: bytes) -> tuple[list[int], bytes]:
+    """Return the numbers of the head and of the first pair, which are large, and the bytes after them."""
+    end = seen = 0
+    while seen < _HEADER + 2 and end < len(blob):
+        seen += blob[end] < 0x80
+        end += 1
+    return _numbers(blob[:end]), blob[end:]
 
 
 def _numbers(blob: bytes) -> list[int]:

@@ -237,14 +237,14 @@ def spread(chart: Chart) -> None:
 
 def price(cost: Cost) -> str:
     """Say what recording cost, and whether anything was lost."""
-    if cost.share_of_cpu is None or cost.path_us_per_unit is None:
+    if cost.share_of_core is None or cost.share_of_cpu is None or cost.path_us_per_unit is None:
         return "Nothing was recorded, so monitoring cost nothing."
     lost = cost.n_dropped + cost.n_lost
     fate = "nothing was dropped" if not lost else f"**{format.count(lost)} units were dropped or lost**"
     less = {2: "", 1: "; queries are kept for evidence only", 0: "; single events are kept for evidence only"}
-    share = format.percent(cost.share_of_cpu, 2)
+    core, share = format.percent(cost.share_of_core, 2), format.percent(cost.share_of_cpu)
     return (
-        f"Monitoring cost {share} of the CPU time of the processes it watches, "
+        f"Monitoring cost {core} of one core ({share} of the CPU time of what it watches), "
         f"{cost.path_us_per_unit:.0f} µs in the path of each unit; {fate}{less[cost.level]}."
     )
 

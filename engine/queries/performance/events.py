@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from engine import clock
 from engine.queries.performance.figures import source
-from engine.queries.performance.selection import Selection, Source
+from engine.queries.performance.selection import Selection, Source, series
 from engine.records import db
 from engine.words import Actor
 
@@ -87,24 +87,23 @@ def evidence(
     limit: int = 100,
 ) -> Evidence:
     """Return the kept single events of a window, with the queries of each."""
+    # `+` keeps the planner from the index of series, which would read every event of them.
+    ids = [row.id for row in series(selection, each=True)]
     listed = ", ".join(f":r{number}" for number in range(len(reasons)))
-    sort = "e.duration_us desc, e.id desc" if order == "slowest" else "e.at_ms desc, e.id desc"
+    sort = "duration_us desc, id desc" if order == "slowest" else "at_ms desc, id desc"
     found = db.metrics().read(
-        f"""{_SELECT} where e.keep_reason in ({listed}) and e.keep_reason is not null
-            and e.at_ms >= :start and e.at_ms < :end and s.kind = :kind
-            and (:service is null or s.service = :service) and (:name is null or s.name = :name)
-            and (:method is null or s.method = :method)
-            order by {sort} limit :limit""",
+        f"""{_SELECT} where e.id in (
+                select id from events where keep_reason in ({listed}) and keep_reason is not null
+                and at_ms >= :start and at_ms < :end and +series_id in ({", ".join(map(str, ids)) or "null"})
+                order by {sort} limit :limit)
+            order by e.{sort.replace(", ", ", e.")}""",
         start=selection.start_ms,
         end=selection.end_ms,
-        kind=selection.kind,
-        service=selection.service,
-        name=selection.name,
-        method=selection.method,
         limit=limit + 1,
         **{f"r{number}": reason for number, reason in enumerate(reasons)},
     )
-    events = [_event(row, _statements([row["id"]])) for row in found[:limit]]
+    statements = _statements([row["id"] for row in found[:limit]])
+    events = [_event(row, statements) for row in found[:limit]]
     origin = source(selection, len(events), capped=len(found) > limit, limit=limit)
     kept = Source(origin.start_ms, origin.end_ms, origin.n, "kept single events", origin.capped, limit)
     return Evidence(events, kept)
