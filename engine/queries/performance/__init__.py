@@ -39,7 +39,7 @@ from engine.queries.performance.figures import Figures, Kpi, Overview, figures, 
 from engine.queries.performance.hours import since_ever, statistics
 from engine.queries.performance.regression import Regression, regressions
 from engine.queries.performance.routes import ORDERS, Order, kinds, names, services, slowest
-from engine.queries.performance.selection import PERIODS, Selection, Source, last
+from engine.queries.performance.selection import PERIODS, Selection, Source, between, last
 
 __all__ = [
     "ORDERS",
@@ -62,6 +62,7 @@ __all__ = [
     "Trace",
     "around",
     "bands",
+    "between",
     "by_correlation",
     "changes_between",
     "compare",

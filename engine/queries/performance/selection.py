@@ -21,6 +21,8 @@ STEPS_MS = tuple(m * MINUTE_MS for m in (1, 5, 15, 60, 6 * 60, 24 * 60, 7 * 24 *
 _POINTS = 200
 _MINUTES_FOR_MS = 2 * DAY_MS
 _HOURS_FOR_MS = 62 * DAY_MS
+_AHEAD_MS = 366 * DAY_MS
+"""How far ahead a window may end: to the end of the day, month or year that runs."""
 
 PERIODS: dict[str, int] = {
     "15m": 15 * MINUTE_MS,
@@ -120,6 +122,20 @@ def last(period: str, **filters: Any) -> Selection:
         raise InvalidInput(f"{period!r} is not a period", fields={"period": f"one of {', '.join(PERIODS)}"})
     end_ms = clock.now_ms()
     return Selection(end_ms - PERIODS[period], end_ms, **filters)
+
+
+def between(start_ms: int, end_ms: int, **filters: Any) -> Selection:
+    """Return the selection of a window somebody has chosen, no longer than what is kept at all.
+
+    Charts have a point for every step of it: ten thousand years of them took 20 s.
+    """
+    longest_d = settings.get().day_keep_d
+    if end_ms - start_ms > longest_d * DAY_MS:
+        message = f"The period is longer than the {longest_d:g} days that are kept."
+        raise InvalidInput(message, fields={"start": "must be nearer to the end"})
+    if start_ms < 0 or end_ms > clock.now_ms() + _AHEAD_MS:
+        raise InvalidInput("The period lies outside recorded time.", fields={"end": "at most a year ahead"})
+    return Selection(start_ms, end_ms, **filters)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def selection(
             "Give a period, or a start and an end.", fields={"period": "not with start and end"}
         )
     end_ms = clock.to_ms(end) if end else clock.now_ms()
-    return Selection(clock.to_ms(start), end_ms, **filters)
+    return performance.between(clock.to_ms(start), end_ms, **filters)
 
 
 Window = Annotated[Selection, Depends(selection)]

@@ -71,6 +71,9 @@ def test_slowest_hours_and_evidence(viewer):
         "end=2026-01-02T00:00:00Z",
         "limit=0",
         "by=luck",
+        "start=1970-01-01T00:00:00Z&end=9999-01-01T00:00:00Z",
+        "start=2026-01-01T00:00:00Z&end=9999-12-31T23:59:59Z",
+        "start=1960-01-01T00:00:00Z&end=1960-01-02T00:00:00Z",
     ],
 )
 def test_bad_windows_are_refused(viewer, query):
