@@ -9,6 +9,10 @@ from engine.words import Actor, Role
 
 MAX_TARGET_MS = 600_000
 MAX_CHARS = 2_000
+MUTED_MS = 366 * 86_400_000
+"""The longest mute: what nobody hears of for a year is looked at once more."""
+MARK_AHEAD_MS = 86_400_000
+"""How far ahead a deploy may be marked: clocks differ, and some deploys are announced."""
 
 
 def set_state(
@@ -19,9 +23,9 @@ def set_state(
     now_ms = clock.now_ms()
     if state not in STATES:
         raise InvalidInput(f"{state!r} is not a state", fields={"state": f"one of {', '.join(STATES)}"})
-    if state == "muted" and (muted_until_ms is None or muted_until_ms <= now_ms):
+    if state == "muted" and not now_ms < (muted_until_ms or 0) <= now_ms + MUTED_MS:
         raise InvalidInput(
-            "Muting needs an end in the future.", fields={"muted_until": "must be in the future"}
+            "Muting needs an end in the future.", fields={"muted_until": "must be within a year from now"}
         )
     chosen: State = next(known for known in STATES if known == state)
     with db.metrics().write() as tx:
@@ -75,8 +79,12 @@ def mark_deploy(
         raise InvalidInput(
             "Service and version have 1 to 64 characters.", fields={"version": "1 to 64 characters"}
         )
+    now_ms = clock.now_ms()
+    at_ms = now_ms if at_ms is None else at_ms
+    if not 0 <= at_ms <= now_ms + MARK_AHEAD_MS:
+        raise InvalidInput("The moment is out of range.", fields={"at": "from 1970 to tomorrow"})
     with db.metrics().write() as tx:
-        recorders.mark_deploy(tx, at_ms=at_ms or clock.now_ms(), service=service, version=version, note=note)
+        recorders.mark_deploy(tx, at_ms=at_ms, service=service, version=version, note=note)
     _audit(actor, "deploy.mark", f"{service} {version}")
 
 

@@ -120,6 +120,21 @@ def test_targets_are_set_by_ops(people, viewer):
     assert ops.put("/api/performance/targets", json={"pattern": "", "target_ms": 5}).status_code == 422
 
 
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59.9999Z", "1960-01-01T00:00:00Z"])
+def test_moments_beyond_the_calendar_are_refused(people, moment):
+    staff = people.by_token("sam", Role.STAFF)
+    unit = Unit("shop", "http", "/big")
+    unit.response_bytes = 2_000_000
+    monitor.record(unit)
+    monitor.flush()
+    (finding,) = staff.get("/api/performance/findings").json()["items"]
+    muted = {"state": "muted", "muted_until": moment}
+    assert staff.post(f"/api/performance/findings/{finding['id']}", json=muted).status_code == 422
+    assert staff.get("/api/performance/findings").status_code == 200
+    mark = {"service": "shop", "version": "1", "at": moment}
+    assert staff.post("/api/performance/deploys", json=mark).status_code == 422
+
+
 def test_a_deploy_is_marked(people):
     staff = people.by_token("sam", Role.STAFF)
     answer = staff.post(
