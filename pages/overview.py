@@ -3,7 +3,7 @@
 import streamlit as st
 
 from engine import clock, ui
-from engine.queries import overview, tasks, workers
+from engine.queries import alerts, findings, overview, tasks, workers
 from engine.ui import charts, edge, format, session, shared, states, widgets
 from engine.words import Actor, Role, TaskState
 
@@ -31,6 +31,8 @@ def read_shared() -> dict:
     return {
         "workers": workers.listing(gone_since_ms=clock.now_ms()),
         "pauses": workers.pauses(),
+        "alerts": alerts.opened(),
+        "slower": findings.regressions(),
         "ended": overview.ended(since_ms=clock.now_ms() - DAY_MS + HOUR_MS, bucket_ms=HOUR_MS),
     }
 
@@ -52,6 +54,11 @@ def health(found: dict) -> None:
             f"{format.relative(pause['paused_at_ms'])}. Running work goes on.",
             icon=":material/pause_circle:",
         )
+    for alert in found["alerts"]:
+        st.warning(format.plain(alert.message), icon=":material/notifications_active:")
+    for finding in found["slower"]:
+        text = f"{finding.name} became slower: {finding.example}"
+        st.warning(format.plain(text), icon=":material/trending_up:")
     if alive and not found["pauses"]:
         threads = sum(w.threads for w in alive)
         text = f"{format.plural(len(alive), 'worker')} with {format.plural(threads, 'thread')} ready"

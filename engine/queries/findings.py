@@ -107,6 +107,16 @@ def listed(
     return [Finding(**dict(row)) for row in found]
 
 
+def regressions(*, limit: int = 5) -> list[Finding]:
+    """Return open findings of routes that became slower, the latest first."""
+    found = db.metrics().read(
+        f"""select {_COLUMNS} from findings where type = 'regression' and state = 'open'
+            order by last_at_ms desc, id limit :limit""",
+        limit=limit,
+    )
+    return [Finding(**dict(row)) for row in found]
+
+
 def one(finding_id: str) -> Finding | None:
     """Return a finding by its id."""
     row = db.metrics().one(f"select {_COLUMNS} from findings where id = :id", id=finding_id)

@@ -2,8 +2,11 @@
 
 import pytest
 
-from engine import lifecycle
-from engine.records import db
+from engine import clock, lifecycle
+from engine.records import alerts as records
+from engine.records import db, findings
+from engine.records.findings import Sighting
+from engine.services import alerts
 from engine.ui import shared
 from engine.words import Actor, Role
 from tests.pages.conftest import texts
@@ -65,3 +68,15 @@ def test_an_unforeseen_error_shows_an_id_and_no_traceback(browse, monkeypatch):
 
 def test_nothing_on_the_landing_page_changes_anything(browse):
     assert not browse(Role.ADMIN).button
+
+
+def test_alerts_and_slower_routes_are_told(browse):
+    with db.metrics().write() as tx:
+        rule = alerts.DEFAULTS[0]
+        records.open_alert(tx, rule, value=900, message="p95 of requests is 900 ms", at_ms=clock.now_ms())
+        seen = Sighting("regression", "shop", "http", "/orders", "GET", clock.now_ms(), 0, "p95 rose", "")
+        findings.see(tx, seen)
+    at = browse(Role.VIEWER)
+    told = "\n".join(w.value for w in at.warning).replace("\\", "")
+    assert "p95 of requests is 900 ms" in told
+    assert "/orders became slower: p95 rose" in told
