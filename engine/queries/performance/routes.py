@@ -104,12 +104,10 @@ def _sparks(selection: Selection, found: list[SeriesRow], routes: list[tuple[str
     ids = {
         s.id: number[s.service, s.name, s.method] for s in found if (s.service, s.name, s.method) in number
     }
-    length = selection.end_ms - selection.start_ms
     n = np.zeros((len(routes), SPARK_POINTS), dtype=np.int64)
     sum_us = np.zeros_like(n)
-    for row in rows.means(selection, list(ids)):
-        point = min((row["bucket_at_ms"] - selection.start_ms) * SPARK_POINTS // length, SPARK_POINTS - 1)
-        cell = ids[row["series_id"]], max(0, point)
+    for row in rows.means(selection, list(ids), SPARK_POINTS):
+        cell = ids[row["series_id"]], min(max(0, row["point"]), SPARK_POINTS - 1)
         n[cell] += row["n"]
         sum_us[cell] += row["sum_us"]
     with np.errstate(invalid="ignore"):

@@ -60,12 +60,13 @@ def read(selection: Selection, series_ids: Sequence[int], *, tier_ms: int | None
     )
 
 
-def means(selection: Selection, series_ids: Sequence[int]) -> list[db.Row]:
-    """Return bucket_at_ms, series_id, n, sum_us of some series: enough for means, without distributions."""
-    coarse = max(
-        tier for tier in TIERS if tier == MINUTE_MS or tier * 20 <= selection.end_ms - selection.start_ms
-    )
-    return _read(selection, series_ids, coarse, "bucket_at_ms, series_id, n, sum_us")
+def means(selection: Selection, series_ids: Sequence[int], n_points: int) -> list[db.Row]:
+    """Return series_id, point (0 to n_points - 1 over the window), n, sum_us: enough for means over time."""
+    length = selection.end_ms - selection.start_ms
+    coarse = max(tier for tier in TIERS if tier == MINUTE_MS or tier * n_points <= length)
+    point = f"(bucket_at_ms - {selection.start_ms}) * {n_points} / {length}"
+    columns = f"series_id, {point} as point, sum(n) as n, sum(sum_us) as sum_us"
+    return _read(selection, series_ids, coarse, columns, " group by series_id, point")
 
 
 def singles(selection: Selection) -> list[db.Row]:
@@ -81,7 +82,9 @@ def singles(selection: Selection) -> list[db.Row]:
     )
 
 
-def _read(selection: Selection, series_ids: Sequence[int], tier_ms: int, columns: str) -> list[db.Row]:
+def _read(
+    selection: Selection, series_ids: Sequence[int], tier_ms: int, columns: str, grouped: str = ""
+) -> list[db.Row]:
     found: list[db.Row] = []
     with db.metrics().snapshot() as reader:
         for tier, start_ms, end_ms in segments(reader, selection.start_ms, selection.end_ms, tier_ms):
@@ -90,7 +93,7 @@ def _read(selection: Selection, series_ids: Sequence[int], tier_ms: int, columns
                 found += reader.read(
                     f"""select {columns} from rollups
                         where tier_ms = :tier and series_id in ({", ".join(map(str, map(int, ids)))})
-                        and bucket_at_ms >= :start and bucket_at_ms < :end""",
+                        and bucket_at_ms >= :start and bucket_at_ms < :end{grouped}""",
                     tier=tier,
                     start=start_ms,
                     end=end_ms,
