@@ -150,6 +150,23 @@ def due(reader: Reader, now_ms: int, limit: int) -> list[Schedule]:
     return [Schedule.from_row(row) for row in rows]
 
 
+def not_due(reader: Reader, now_ms: int) -> list[Schedule]:
+    """Return the enabled schedules whose plan lies ahead, or at an end."""
+    rows = reader.read(
+        """select * from schedules
+           where enabled = 1 and removed_at_ms is null and (next_at_ms is null or next_at_ms > :now)""",
+        now=now_ms,
+    )
+    return [Schedule.from_row(row) for row in rows]
+
+
+def forget_skipped_after(tx: Transaction, at_ms: int) -> int:
+    """Delete the skipped occurrences due after a moment, which have no task; return how many."""
+    return tx.run(
+        "delete from occurrences where due_at_ms > :at and decision = 'skipped' and task_id is null", at=at_ms
+    )
+
+
 def add_occurrence(tx: Transaction, row: Mapping[str, Any]) -> bool:
     """Record what is done about a due time; return False when that was recorded before."""
     return tx.run(_ADD_OCCURRENCE, **row) == 1

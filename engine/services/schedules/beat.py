@@ -19,6 +19,7 @@ from engine.queries import access
 from engine.records import db, schedules
 from engine.records.db import Reader, Transaction
 from engine.records.schedules import Schedule
+from engine.services.schedules.drafts import first_due
 from engine.words import SYSTEM, Actor, Role
 
 _READ_AT_ONCE = 500
@@ -27,7 +28,10 @@ _WRITTEN_AT_ONCE = 50
 _COUNTED_AT_ONCE = 10_000
 """Most due times of one schedule looked at in one beat; after a longer outage the next beat goes on."""
 
+_SET_BACK_MS = 60_000
+
 logger = log.get(__name__)
+_beaten_at_ms = 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ def enqueue_due() -> int:
     """Enqueue each due occurrence as its rules say, and what waited for its predecessor; return how many."""
     ensure_builtin()
     now_ms = clock.now_ms()
+    _mind_the_clock(now_ms)
     n_enqueued = 0
     while due := schedules.due(db.main(), now_ms, _READ_AT_ONCE):
         plans = [_plan(schedule, now_ms) for schedule in due]
@@ -82,6 +87,32 @@ def jitter_ms(schedule: Schedule, due_at_ms: int) -> int:
         return 0
     digest = hashlib.sha256(f"{schedule.id} {due_at_ms}".encode()).digest()
     return int.from_bytes(digest[:8], "big") * schedule.jitter_s * 1000 >> 64
+
+
+def _mind_the_clock(now_ms: int) -> None:
+    """Plan anew when the clock was set back: plans made while it was ahead may lie years away.
+
+    What was enqueued then stays recorded and is not repeated; what was only skipped then comes again.
+    """
+    global _beaten_at_ms
+    before_ms, _beaten_at_ms = _beaten_at_ms, now_ms
+    if now_ms > before_ms - _SET_BACK_MS:
+        return
+    with db.main().write() as tx:
+        n_forgotten = schedules.forget_skipped_after(tx, now_ms)
+        for schedule in schedules.not_due(tx, now_ms):
+            _plan_anew(tx, schedule, now_ms)
+    logger.warning("clock set back", by_s=(before_ms - now_ms) // 1000, n_forgotten=n_forgotten)
+
+
+def _plan_anew(tx: Transaction, schedule: Schedule, now_ms: int) -> None:
+    window = {name: getattr(schedule, name) for name in ("cron", "zone", "starts_at_ms", "ends_at_ms")}
+    try:
+        next_at_ms = first_due(window, now_ms)
+    except OffloadError:  # a zone that is gone; stopped when it is due
+        return
+    if next_at_ms != schedule.next_at_ms:
+        schedules.update(tx, schedule.id, {"next_at_ms": next_at_ms})
 
 
 def _plan(schedule: Schedule, now_ms: int) -> Plan:

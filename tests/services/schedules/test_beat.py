@@ -235,6 +235,20 @@ def test_a_clock_set_back_repeats_nothing(wall):
     assert [minute for minute, _ in made.decisions(schedule)] == [1, 2, 3]
 
 
+def test_a_clock_that_was_ahead_for_a_while_silences_nothing(wall):
+    frequent = made.add(name="often", cron="*/5 * * * *", catch_up="skip")
+    ending = made.add(name="ends", cron="*/5 * * * *", catch_up="skip", end="2025-12-02T00:00:00Z")
+    schedules.enqueue_due()
+    wall.advance(30 * 24 * HOUR_S)
+    schedules.enqueue_due()
+    wall.advance(-30 * 24 * HOUR_S + 240)
+    assert schedules.enqueue_due() == 0
+    assert made.stored(frequent).next_at_ms == kit.NOON_MS + 5 * made.MINUTE_MS
+    wall.advance(60)
+    assert schedules.enqueue_due() == 2
+    assert made.decisions(ending) == [(5, "enqueued")]
+
+
 def test_payload_that_no_longer_validates_is_refused_and_the_plan_goes_on(wall):
     schedule = made.add()
     with db.main().write() as tx:
