@@ -57,6 +57,12 @@ class TooLarge(OffloadError):
 
     code = "too_large"
 
+    def __init__(
+        self, message: str | None = None, *, fields: Mapping[str, str] | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.fields = dict(fields or {})
+
 
 class Unauthorized(OffloadError):
     """Sign in first."""

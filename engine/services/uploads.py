@@ -84,7 +84,8 @@ def _copy(file: BinaryIO, part: Path) -> tuple[int, str]:
         while chunk := file.read(_CHUNK_BYTES):
             size += len(chunk)
             if size > limit:
-                raise errors.TooLarge(f"The file is larger than {limit / 1024 / 1024:g} MB.")
+                message = f"The file is larger than {limit / 1024 / 1024:g} MB."
+                raise errors.TooLarge(message, fields={"file": message})
             digest.update(chunk)
             target.write(chunk)
         target.flush()

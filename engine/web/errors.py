@@ -49,7 +49,7 @@ def answer(
     """Return the response for an error of ours."""
     inner: dict[str, Any] = {"code": error.code, "message": error.message}
     extra = dict(headers)
-    if isinstance(error, errors.InvalidInput) and error.fields:
+    if isinstance(error, errors.InvalidInput | errors.TooLarge) and error.fields:
         inner["fields"] = error.fields
     if isinstance(error, errors.InvalidInput) and error.position is not None:
         inner["position"] = error.position

@@ -71,7 +71,8 @@ async def _store(actor: Actor, file: UploadFile | str | None) -> Upload:
     if not isinstance(file, UploadFile):
         raise InvalidInput("There is no file in the field `file`.", fields=_NO_FILE)
     if (file.size or 0) > settings.get().upload_bytes:
-        raise TooLarge(f"A file may have at most {settings.get().upload_bytes} bytes.")
+        message = f"A file may have at most {settings.get().upload_bytes} bytes."
+        raise TooLarge(message, fields={"file": message})
     store = partial(uploads.store, actor, file.filename or "", file.file)
     return await anyio.to_thread.run_sync(store, limiter=_places)
 

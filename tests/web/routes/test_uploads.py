@@ -38,6 +38,13 @@ def test_one_byte_too_much_is_413_and_nothing_is_kept(people, data_dir, monkeypa
     assert len(stored(data_dir)) == 1
 
 
+def test_file_over_the_limit_is_told_at_the_field(people, monkeypatch):
+    monkeypatch.setenv("OFFLOAD_UPLOAD_BYTES", str(len(CSV)))
+    settings.get.cache_clear()
+    answer = send(people.by_token("sam"), CSV + b"x")
+    assert (answer.status_code, list(answer.json()["error"]["fields"])) == (413, ["file"])
+
+
 def test_what_is_not_the_file_its_name_says_is_told_at_the_field(people, data_dir):
     client = people.by_token("sam")
     for content, name in (
