@@ -28,6 +28,7 @@ STATUSES = (
     "waiting",
 )
 """What came of an occurrence; `waiting` is not over yet."""
+_GOOD = ("on_time", "late", "caught_up")
 _MOST_DURATIONS = 100_000
 
 
@@ -96,17 +97,19 @@ class Stats:
     name: str
     expected: int
     by_status: dict[str, int]
+    n_running: int
+    """Occurrences that are on time, late or caught up so far, but whose task has not ended."""
     n_manual: int
     """Tasks started by hand, which no plan expected."""
     durations: list[int]
 
     @property
     def success_rate(self) -> float | None:
-        """Share of the occurrences that ran, or should have, which succeeded; None before the first.
+        """Share of the occurrences that ended, or should have run, which succeeded; None before the first.
 
         What a rule left out (skipped, overlapped) or a person cancelled is no failure.
         """
-        good = sum(self.by_status.get(status, 0) for status in ("on_time", "late", "caught_up"))
+        good = sum(self.by_status.get(status, 0) for status in _GOOD) - self.n_running
         ran = good + self.by_status.get("failed", 0)
         return good / ran if ran else None
 
@@ -227,7 +230,7 @@ def stats(actor: Actor, since_ms: int, schedule_id: str | None = None) -> list[S
         owner=scope["owner"],
         id=schedule_id,
     )
-    by_status = _by_status(scope)
+    by_status, running = _by_status(scope)
     manual = _manual(scope)
     durations = _durations(scope)
     return [
@@ -236,6 +239,7 @@ def stats(actor: Actor, since_ms: int, schedule_id: str | None = None) -> list[S
             row["name"],
             sum(by_status[row["id"]].values()),
             by_status[row["id"]],
+            running.get(row["id"], 0),
             manual.get(row["id"], 0),
             sorted(durations[row["id"]]),
         )
@@ -305,9 +309,13 @@ def _moments() -> dict[str, int]:
     return {"now": clock.now_ms(), "late": int(settings.get().schedule_late_s * 1000)}
 
 
-def _by_status(scope: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def _by_status(scope: Mapping[str, Any]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Return how many occurrences have each status by schedule, and how many good ones have not ended."""
     rows = db.main().read(
-        f"""select o.schedule_id, {_STATUS} as status, count(*) as n {_JOINED}
+        f"""select o.schedule_id, {_STATUS} as status, count(*) as n,
+                sum(case when t.state in ('scheduled', 'queued', 'running', 'retrying') then 1 else 0 end)
+                    as n_running
+            {_JOINED}
             join schedules s on s.id = o.schedule_id
             where o.due_at_ms >= :since and s.owner = coalesce(:owner, s.owner) and s.id = coalesce(:id, s.id)
             group by o.schedule_id, status""",
@@ -315,9 +323,11 @@ def _by_status(scope: Mapping[str, Any]) -> dict[str, dict[str, int]]:
         **_moments(),
     )
     found: dict[str, dict[str, int]] = defaultdict(dict)
+    running: dict[str, int] = defaultdict(int)
     for row in rows:
         found[row["schedule_id"]][row["status"]] = row["n"]
-    return found
+        running[row["schedule_id"]] += row["n_running"] if row["status"] in _GOOD else 0
+    return found, running
 
 
 def _manual(scope: Mapping[str, Any]) -> dict[str, int]:

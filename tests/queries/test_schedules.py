@@ -106,6 +106,17 @@ def test_success_rate_leaves_out_what_is_not_over(wall):
     assert found.success_rate == 0.5
 
 
+def test_success_rate_leaves_out_what_is_running_or_overdue(wall):
+    made.add()
+    beat(wall)
+    assert kit.claim() is not None
+    beat(wall)
+    wall.advance(3_600)
+    (found,) = reads.stats(kit.ANN, kit.NOON_MS)
+    assert found.by_status == {"on_time": 1, "late": 1}
+    assert found.success_rate is None
+
+
 def test_list_shows_own_or_all_with_strip(wall):
     schedule = made.add(name="b")
     made.add(name="a_%", enabled=False)
