@@ -166,7 +166,7 @@ def reveal(owner: str, call: ApiCall) -> ApiCall:
         raise InvalidInput(
             "The sealed secrets of this call cannot be used; give them again.", fields={"sealed": "not yours"}
         ) from error
-    if secrets["origin"] != _origin(call.url):
+    if secrets.get("origin") != _origin(call.url):
         raise InvalidInput(
             "The secrets of this call were given for another host; give them again.",
             fields={"url": "another host than the secrets were given for"},

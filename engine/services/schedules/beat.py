@@ -17,7 +17,7 @@ from engine.errors import Forbidden, OffloadError
 from engine.lib import cron
 from engine.queries import access
 from engine.records import db, schedules
-from engine.records.db import Reader, Transaction
+from engine.records.db import LockedOrFull, Reader, Transaction
 from engine.records.schedules import Schedule
 from engine.services.schedules.drafts import first_due
 from engine.words import SYSTEM, Actor, Role
@@ -209,24 +209,33 @@ def _decide(tx: Transaction, schedule: Schedule) -> tuple[str, str]:
 def _submit(tx: Transaction, schedule: Schedule, due_at_ms: int, run_at_ms: int, now_ms: int) -> bool:
     """Enqueue the task of a recorded occurrence, or record why it was refused."""
     try:
-        done = lifecycle.submit_in(
-            tx,
-            owner_of(tx, schedule),
-            schedule.type,
-            json.loads(schedule.payload),
-            run_at_ms=run_at_ms if run_at_ms > now_ms else None,
-            priority=schedule.priority,
-            correlation_id=log.new_correlation_id(),
-            schedule_id=schedule.id,
-        )
-    except OffloadError as error:
-        faults = "; ".join(f"{path}: {text}" for path, text in getattr(error, "fields", {}).items())
-        reason = f"{error.message} {faults}".strip()
+        with tx.part():
+            done = lifecycle.submit_in(
+                tx,
+                owner_of(tx, schedule),
+                schedule.type,
+                json.loads(schedule.payload),
+                run_at_ms=run_at_ms if run_at_ms > now_ms else None,
+                priority=schedule.priority,
+                correlation_id=log.new_correlation_id(),
+                schedule_id=schedule.id,
+            )
+    except LockedOrFull:
+        raise
+    except Exception as error:  # noqa: BLE001 - one schedule's trouble must not hold up all others; logged
+        reason = _reason(error)
         schedules.decide(tx, schedule.id, due_at_ms, "refused", task_id=None, reason=reason)
         logger.warning("occurrence refused", schedule=schedule.id, reason=reason)
         return False
     schedules.decide(tx, schedule.id, due_at_ms, "enqueued", task_id=done.task.id)
     return True
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, OffloadError):
+        return f"Could not be submitted: {error!r}."
+    faults = "; ".join(f"{path}: {text}" for path, text in getattr(error, "fields", {}).items())
+    return f"{error.message} {faults}".strip()
 
 
 def _release(now_ms: int) -> int:

@@ -288,6 +288,24 @@ def test_a_zone_that_is_gone_stops_the_schedule(wall):
     assert made.history(schedule)[-1] == "stopped"
 
 
+def test_an_unforeseen_error_of_one_schedule_holds_up_no_other(wall):
+    def unforeseen(tx, actor, payload):
+        tx.run("update users set disabled_at_ms = 1 where name = 'bob'")
+        if payload.size == 13:
+            raise KeyError("size")
+
+    kit.add_type("fragile", on_submit=unforeseen)
+    wrong = made.add(name="a", type="fragile")
+    right = made.add(name="b")
+    with db.main().write() as tx:
+        rows.update(tx, wrong.id, {"payload": '{"size":13}'})
+    wall.advance(300)
+    assert schedules.enqueue_due() == 1
+    assert made.occurrences(wrong) == [(5, "refused", 0, False)]
+    assert made.occurrences(right) == [(5, "enqueued", 0, True)]
+    assert db.main().value("select disabled_at_ms from users where name = 'bob'") is None
+
+
 def test_a_long_outage_is_worked_off(wall, monkeypatch):
     monkeypatch.setattr(beat, "_COUNTED_AT_ONCE", 100)
     monkeypatch.setattr(beat, "_READ_AT_ONCE", 1)
