@@ -39,9 +39,9 @@ def board() -> None:
             parts.spread(found["distribution"])
         st.caption(f":material/speed: {parts.price(found['cost'])}")
 
-    @ui.live(every_s=every_s)
+    @ui.live()
     def below() -> None:
-        """Another view or order does not redraw the charts."""
+        """Drawn anew when a choice changes: a table that somebody reads should stand still."""
         titles = list(VIEWS.values())
         view = st.segmented_control(
             "Show", titles, default=titles[0], required=True, key="view", bind="query-params"
