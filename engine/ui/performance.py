@@ -104,13 +104,16 @@ def read(period: str, **filters: Any) -> dict[str, Any]:
 
     def query() -> dict[str, Any]:
         selection = performance.last(period, **filters)
+        bands = _with_ends(performance.bands(selection))
+        deploys = performance.deploys(selection.snapped())
         return {
             "overview": performance.overview(selection),
-            "bands": _with_ends(performance.bands(selection)),
+            "bands": bands,
+            "duration": _duration_rows(bands, deploys),
             "traffic": _with_ends(performance.traffic(selection), wide=True),
             "heat": performance.heat_map(selection),
             "distribution": performance.distribution(selection),
-            "deploys": performance.deploys(selection.snapped()),
+            "n_deploys": deploys.num_rows,
             "cost": performance.cost(selection),
         }
 
@@ -172,7 +175,14 @@ def over_time(found: dict[str, Any]) -> None:
     left, right = st.columns(2)
     step = _per(bands.step_ms)
     with left:
-        _duration(bands, found["deploys"], step)
+        n = found["n_deploys"]
+        charts.card(
+            _with_deploys(viewer.zone().key),
+            found["duration"],
+            title="Duration",
+            note=f"Percentiles, {step}" + (f"; {format.plural(n, 'deploy')} marked" if n else ""),
+            key="duration",
+        )
     with right:
         charts.bars(
             traffic.table if traffic.source.n else traffic.table.slice(0, 0),
@@ -184,18 +194,12 @@ def over_time(found: dict[str, Any]) -> None:
         )
 
 
-def _duration(bands: Chart, deploys: pa.Table, step: str) -> None:
+def _duration_rows(bands: Chart, deploys: pa.Table) -> pa.Table:
+    """Return what the chart of durations draws: made once for all who look, not at every refresh."""
     rows = charts.named(bands.table if bands.source.n else bands.table.slice(0, 0), _PERCENTILES)
-    marked = rows.append_column("deploy", _marks(rows.column("at"), deploys, bands.step_ms))
-    n = deploys.num_rows
-    note = f"Percentiles, {step}" + (f"; {format.plural(n, 'deploy')} marked" if n else "")
-    charts.card(
-        _with_deploys(viewer.zone().key),
-        marked if n else rows,
-        title="Duration",
-        note=note,
-        key="duration",
-    )
+    if not deploys.num_rows:
+        return rows
+    return rows.append_column("deploy", _marks(rows.column("at"), deploys, bands.step_ms))
 
 
 def _marks(starts: pa.ChunkedArray, deploys: pa.Table, step_ms: int) -> pa.Array:
