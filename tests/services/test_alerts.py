@@ -153,6 +153,8 @@ def test_rules_are_checked_and_kept_to_ops(at):
         replace(SLOW, title=""),
         replace(SLOW, window_s=5),
         replace(SLOW, to_open=0),
+        replace(SLOW, to_clear=0),
+        replace(SLOW, threshold=float("nan")),
     ):
         with pytest.raises(InvalidInput):
             alerts.save(OPS, wrong)

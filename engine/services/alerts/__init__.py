@@ -1,5 +1,6 @@
 """Alerts: rules evaluated on the beat; so many bad results in a row open one, so many good ones clear it."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -129,8 +130,9 @@ def save(actor: Actor, rule: Rule) -> None:
         wrong["title"] = "1 to 100 characters"
     if not 60 <= rule.window_s <= 86_400:
         wrong["window_s"] = "60 to 86400"
-    if not (1 <= rule.to_open <= 100 and 1 <= rule.to_clear <= 100):
-        wrong["to_open"] = "1 to 100"
+    wrong |= {name: "1 to 100" for name in ("to_open", "to_clear") if not 1 <= getattr(rule, name) <= 100}
+    if not math.isfinite(rule.threshold):
+        wrong["threshold"] = "a number"
     if wrong:
         raise InvalidInput("The rule is not valid.", fields=wrong)
     with db.metrics().write() as tx:
