@@ -109,6 +109,7 @@ class _Lent:
         self.connection = connection
         self._idle = idle
         self._closed = False
+        self._most = _IDLE_CONNECTIONS  # globals are gone when the last ones go, at the interpreter's end
 
     def close(self) -> None:
         self._closed = True
@@ -117,7 +118,7 @@ class _Lent:
     def __del__(self) -> None:
         if self._closed:
             return
-        if self.connection.in_transaction or len(self._idle) >= _IDLE_CONNECTIONS:
+        if self.connection.in_transaction or len(self._idle) >= self._most:
             self.connection.close()
         else:
             self._idle.append(self.connection)
