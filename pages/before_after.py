@@ -21,9 +21,11 @@ widgets.head(
 
 
 def options(chosen: dict) -> list[str]:
-    """Return the routes of a kind and service as people read them."""
+    """Return the routes as people read them: those that took most time in the period first."""
     selection = performance.last("13mo", kind=chosen["kind"], service=chosen["service"])
-    return list(dict.fromkeys(f"{method} {name}".strip() for _, name, method in performance.names(selection)))
+    names = [f"{method} {name}".strip() for _, name, method in performance.names(selection)]
+    busiest = parts.slowest(performance.last(**chosen), "total").table.column("label").to_pylist()
+    return list(dict.fromkeys([label for label in busiest if label in names] + names))
 
 
 def split(label: str) -> tuple[str, str]:

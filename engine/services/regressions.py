@@ -33,7 +33,7 @@ def _sighting(regression: Regression, now_ms: int) -> Sighting:
     change = regression.change
     text = (
         f"p95 rose from {wording.duration(change.before_ms)} to {wording.duration(change.after_ms)} "
-        f"({wording.percent(change.change)}, 99 % interval {wording.interval(change.low, change.high)}), "
+        f"({wording.percent(change.change)}, 99 % interval {wording.interval(change.low, change.high)} %), "
         f"n = {regression.n_before:,} and {regression.n_after:,}, same hours of the last 7 days"
     )
     _log.warning("regression", name=regression.name, service_recorded=regression.service, text=text)

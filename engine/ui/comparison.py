@@ -19,6 +19,8 @@ _LOOKS = {
     "same": (":gray[:material/trending_flat:]", "gray"),
     "unknown": (":gray[:material/help:]", "gray"),
 }
+MIN_METRIC_PX = 360
+"""Two beside each other: three and one would look as if the last were something else."""
 _BEFORE, _AFTER = "#8594A3", "#1593AB"
 
 
@@ -31,9 +33,10 @@ def draw(found: Comparison) -> None:
             st.caption("Wait for more traffic, or choose a longer period.")
     if not found.changes:
         return
-    with st.container(horizontal=True, gap="small"):
+    with st.grid("auto", min_column_width=MIN_METRIC_PX, gap="small") as grid:
         for change in found.changes:
-            _metric(change)
+            with grid.cell():
+                _metric(change)
     charts.card(
         _overlaid(),
         _both(found),
@@ -62,7 +65,7 @@ def table(found: Comparison) -> pa.Table:
             "After (ms)": [round(c.after_ms, 3) for c in found.changes],
             "Change": [percent(c.change) for c in found.changes],
             "95 % interval": [
-                interval(c.low, c.high) if c.enough else "too few values" for c in found.changes
+                f"{interval(c.low, c.high)} %" if c.enough else "too few values" for c in found.changes
             ],
         }
     )
@@ -72,8 +75,9 @@ def _metric(change: Change) -> None:
     st.metric(
         _TITLES[change.statistic],
         f"{format.duration(change.before_ms)} → {format.duration(change.after_ms)}",
-        percent(change.change) if change.enough else None,
-        delta_color="inverse",
+        percent(change.change) if change.enough else "too few values",
+        delta_color="inverse" if change.direction in ("fell", "rose") else "off",
+        delta_arrow="auto" if change.enough else "off",
         border=True,
         width="stretch",
         height="stretch",
@@ -105,9 +109,7 @@ def _overlaid() -> dict[str, Any]:
         alt.Chart(alt.NamedData("rows"))
         .mark_rect(opacity=0.6, stroke=None)
         .encode(
-            x=alt.X(
-                "low:Q", title="Duration (ms)", scale=alt.Scale(type="log"), axis=charts.value_axis("(ms)")
-            ),
+            x=alt.X("low:Q", title="Duration (ms)", scale=alt.Scale(type="log"), axis=charts.log_axis()),
             x2="high",
             y=alt.Y(
                 "share:Q", title="Share of its side", stack=None, axis=alt.Axis(format=".0%", tickCount=5)

@@ -68,3 +68,10 @@ def test_too_few_values_are_said_to_be_too_few(browse):
     record("/b", 10, 5)
     at = browse(Role.VIEWER, "before_after", mode="Two routes")
     assert "Too few to tell" in texts(at)
+
+
+def test_the_route_that_took_most_time_comes_first(browse):
+    record("/*", 1, 120)
+    record("/slow", 3_000, 120)
+    at = browse(Role.VIEWER, "before_after")
+    assert at.selectbox(key="around").value == "GET /slow"

@@ -195,7 +195,7 @@ def _verdict(changes: tuple[Change, ...], n_before: int, n_after: int) -> tuple[
         return "unknown", f"Too few to tell: {counted}; at least {LEAST_N} on each side are needed."
     name = _NAMES[chosen.statistic]
     was, is_ = duration(chosen.before_ms), duration(chosen.after_ms)
-    bounds = interval(chosen.low, chosen.high)
+    bounds = f"{interval(chosen.low, chosen.high)} %"
     if chosen.direction in ("fell", "rose"):
         change = percent(chosen.change)
         text = f"{name} {chosen.direction} from {was} to {is_} ({change}, 95 % interval {bounds})"
