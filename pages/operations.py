@@ -43,7 +43,8 @@ def crew() -> None:
 
 @ui.live(every_s=every_s)
 def backlog() -> None:
-    found = edge.load("backlog", lambda: queue.backlog(list(types())))
+    st.subheader("Queue", anchor=False)
+    found = edge.load("backlog", lambda: queue.backlog(list(types())), quiet=True)
     staff.backlog_table(found, types())
 
 
@@ -97,6 +98,5 @@ def ask_purge(scope: str, title: str) -> None:
 
 st.subheader("Workers", anchor=False)
 crew()
-st.subheader("Queue", anchor=False)
 backlog()
 levers(actor)

@@ -33,17 +33,21 @@ def failure(error: Exception, where: str, correlation_id: str) -> None:
         st.error(message, icon=":material/database_off:")
     else:
         log.get(__name__).error("page failed", page=where, correlation_id=correlation_id, exc_info=error)
+        updated = (
+            "Offload was updated while it ran: start it again. " if isinstance(error, ImportError) else ""
+        )
         st.error(
-            "This part of the page could not be shown. If it stays so, give an administrator the id "
-            f"`{correlation_id}`: the log says more under it.",
+            f"{updated}This part of the page could not be shown. If it stays so, give an administrator "
+            f"the id `{correlation_id}`: the log says more under it.",
             icon=":material/error:",
         )
 
 
-def load(name: str, read: Callable[[], T]) -> T:
+def load(name: str, read: Callable[[], T], *, quiet: bool = False) -> T:
     """Read fresh data for a live part and say when; if that fails, keep the last data and say so.
 
-    `name` is unique in the session. Raises what `read` raised when there are no earlier data.
+    `name` is unique in the session. `quiet` leaves out the time, where another part of the page says it.
+    Raises what `read` raised when there are no earlier data.
     """
     key = f"loaded:{name}"
     try:
@@ -55,5 +59,6 @@ def load(name: str, read: Callable[[], T]) -> T:
         viewer.updated(kept["at_ms"], stale=True)
         return kept["data"]  # type: ignore[no-any-return]
     st.session_state[key] = {"data": data, "at_ms": at_ms}
-    viewer.updated(at_ms)
+    if not quiet:
+        viewer.updated(at_ms)
     return data
