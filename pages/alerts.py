@@ -98,9 +98,11 @@ def history() -> None:
     moments = {"Opened": [a.opened_at_ms for a in past], "Cleared": [a.cleared_at_ms for a in past]}
     columns = {name: pa.array(at, pa.int64()).cast(pa.timestamp("ms", "UTC")) for name, at in moments.items()}
     columns |= {"Alert": [a.title for a in past], "What": [a.message for a in past]}
-    columns |= {"Looked after by": pa.array([a.acknowledged_by for a in past], pa.string())}
+    columns |= {"Looked after by": [a.acknowledged_by or format.DASH for a in past]}
     config = {name: widgets.moment_column(f"{name} ({viewer.zone().key})") for name in moments}
-    st.dataframe(pa.table(columns), hide_index=True, column_config=config, key="history")
+    st.dataframe(
+        pa.table(columns), hide_index=True, column_config=config, key="history", placeholder=format.DASH
+    )
     st.caption(f"The last {HISTORY}; kept 13 months.")
 
 

@@ -48,9 +48,10 @@ def health(found: dict) -> None:
             icon=":material/power_off:",
         )
     for pause in found["pauses"]:
-        what = "The queue" if pause["scope"] == "*" else f"Tasks of type {format.plain(pause['scope'])}"
+        scope = format.plain(pause["scope"])
+        what = "The queue was" if pause["scope"] == "*" else f"Tasks of type {scope} were"
         st.warning(
-            f"{what} is paused by {format.plain(pause['paused_by'])} since "
+            f"{what} paused by {format.plain(pause['paused_by'])} "
             f"{format.relative(pause['paused_at_ms'])}. Running work goes on.",
             icon=":material/pause_circle:",
         )

@@ -272,6 +272,14 @@ def value_axis(title: str, **options: Any) -> alt.Axis:
     return alt.Axis(tickCount=5, labelExpr=labels, **options)
 
 
+def log_axis(scale: str = "x", **options: Any) -> alt.Axis:
+    """Return a logarithmic axis of durations (ms): a line a decade, or 1, 2 and 5 of each where few fit."""
+    decades = [10.0**power for power in range(-3, 7)]
+    finer = sorted(step * decade for decade in decades for step in (1, 2, 5))
+    values = alt.ExprRef(f"domain('{scale}')[1] / domain('{scale}')[0] < 200 ? {finer} : {decades}")
+    return alt.Axis(values=values, labelExpr=_MS_LABEL, labelOverlap=True, **options)
+
+
 def time_axis(zone: str, **options: Any) -> alt.X:
     """Return the axis of column `at`: 24-hour times in the viewer's zone, which its title names."""
     axis = alt.Axis(labelExpr=_TIME_LABEL, grid=False, labelOverlap=True, tickCount=8, labelFlush=True)

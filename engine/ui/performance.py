@@ -330,9 +330,7 @@ def _spread() -> dict[str, Any]:
         alt.Chart(alt.NamedData("rows"))
         .mark_rect(stroke=None)
         .encode(
-            x=alt.X(
-                "low:Q", title="Duration (ms)", scale=alt.Scale(type="log"), axis=charts.value_axis("(ms)")
-            ),
+            x=alt.X("low:Q", title="Duration (ms)", scale=alt.Scale(type="log"), axis=charts.log_axis()),
             x2="high",
             y=alt.Y("share:Q", title="Share", axis=alt.Axis(format=".0%", tickCount=5)),
             y2=alt.datum(0),
@@ -360,7 +358,7 @@ def _heat(zone: str) -> dict[str, Any]:
                 "low:Q",
                 title="Duration (ms)",
                 scale=alt.Scale(type="log"),
-                axis=charts.value_axis("(ms)", grid=False),
+                axis=charts.log_axis("y", grid=False),
             ),
             y2="high",
             color=alt.Color(
@@ -379,14 +377,18 @@ def _heat(zone: str) -> dict[str, Any]:
 
 
 _ROUTE_COLUMNS = {
-    "label": st.column_config.TextColumn("Route", width=210, pinned=True),
-    "total_s": st.column_config.NumberColumn("Total", format="%.2f s", help="All its time added up"),
-    "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1, width=100),
-    "n": st.column_config.NumberColumn("Count", format="localized"),
-    "p50": st.column_config.NumberColumn("p50", format="%.1f ms"),
-    "p95": st.column_config.NumberColumn("p95", format="%.1f ms"),
-    "p99": st.column_config.NumberColumn("p99", format="%.1f ms"),
-    "error_rate": st.column_config.NumberColumn("Errors", format="percent"),
-    "queries_per_unit": st.column_config.NumberColumn("Queries each", format="%.1f"),
-    "spark": st.column_config.BarChartColumn("Mean over time", width=100, y_min=0),
+    "label": st.column_config.TextColumn("Route", width=214, pinned=True),
+    "total_s": st.column_config.NumberColumn(
+        "Total", format="%.2f s", help="All its time added up", width=76
+    ),
+    "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1, width=88),
+    "n": st.column_config.NumberColumn("Count", format="localized", width=60),
+    "p50": st.column_config.NumberColumn("p50", format="%.1f ms", width=78),
+    "p95": st.column_config.NumberColumn("p95", format="%.1f ms", width=82),
+    "p99": st.column_config.NumberColumn("p99", format="%.1f ms", width=82),
+    "error_rate": st.column_config.NumberColumn("Errors", format="percent", width=62),
+    "queries_per_unit": st.column_config.NumberColumn(
+        "Queries", format="%.1f", help="Database statements each, on average", width=72
+    ),
+    "spark": st.column_config.BarChartColumn("Trend", help="Mean over time", width=74, y_min=0),
 }

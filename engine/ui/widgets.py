@@ -83,7 +83,7 @@ def counters(items: Sequence[Counter]) -> None:
                 link(item.page, label, help=item.help, **item.query)
 
 
-def link(page: str, label: str, *, icon: str | None = None, help: str | None = None, **query: str) -> None:
+def link(page: str, label: str, *, icon: str = "", help: str | None = None, **query: str) -> None:
     """Link to a page of the menu by its name; plain text for who may not see that page.
 
     The page object is faster than its path, which Streamlit looks up on the disk each time.
@@ -320,7 +320,7 @@ def describe(task: Task, *, kind: bool = True) -> str:
     """Say in a few words what a task is: its type's title, unless `kind` is false, and what it is about."""
     known = registry.find(task.type)
     if known is None:
-        return task.type
+        return task.type.replace("_", " ").capitalize()
     try:
         about = known.describe(known.parse(task.payload)) if known.describe else ""
     except OffloadError:

@@ -42,7 +42,7 @@ def test_counters_link_to_the_rows_they_counted(browse):
 def test_a_pause_is_told_with_who_and_what_goes_on(browse):
     lifecycle.pause(GRACE)
     at = browse(Role.VIEWER)
-    assert any("is paused by grace" in w.value and "goes on" in w.value for w in at.warning)
+    assert any("was paused by grace" in w.value and "goes on" in w.value for w in at.warning)
 
 
 def test_a_database_that_fails_becomes_a_sentence(browse, monkeypatch):

@@ -66,3 +66,10 @@ def test_csv_has_the_names_people_read_and_times_in_utc():
     rows = pa.table({"at": pa.array([1_764_590_400_000], pa.timestamp("ms", "UTC")), "p50_ms": [4.5]})
     text = charts.csv(charts.named(rows, charts.PERCENTILES[:1])).decode()
     assert text.splitlines() == ['"at","p50"', "2025-12-01 12:00:00.000Z,4.5"]
+
+
+def test_a_logarithmic_axis_has_decades_or_finer_steps_where_few_fit():
+    values = charts.log_axis().to_dict()["values"]["expr"]
+    assert "domain('x')" in values
+    assert values.endswith("[0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0]")
+    assert "domain('y')" in charts.log_axis("y").to_dict()["values"]["expr"]

@@ -188,7 +188,7 @@ def _message(rule: Rule, found: Measured) -> str:
     )
     unit = f" {measure.unit}" if measure.unit else ""
     alarm = f"alarm {side} {rule.threshold:g}{unit}"
-    return f"{measure.title}{where} is {value}{unit} ({alarm}), n = {found.n:,}{over}"
+    return f"{measure.title}{where}: {value}{unit} ({alarm}), n = {found.n:,}{over}"
 
 
 def _span(seconds: int) -> str:
