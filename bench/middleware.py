@@ -86,7 +86,7 @@ def scope():
     }
 
 
-async def drive(app, n):
+async def drive(app, n, pause_s=0.0):
     async def receive():
         return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -95,6 +95,8 @@ async def drive(app, n):
 
     took = []
     for _ in range(n):
+        if pause_s:
+            await asyncio.sleep(pause_s)
         fresh = scope()
         started = time.perf_counter_ns()
         await app(fresh, receive, send)
@@ -122,6 +124,9 @@ def main():
     for name in apps:
         median, tail = statistics.median(results[name]), statistics.median(tails[name])
         print(f"{name:34}{median:10.2f}{median - base:8.2f}{tail:10.2f}{tail - base_tail:8.2f}")
+    paced = {name: sorted(asyncio.run(drive(app, 2_000, 0.002))) for name, app in list(apps.items())[:2]}
+    p99 = {name: took[int(len(took) * 0.99)] / 1000 for name, took in paced.items()}
+    print(f"at 400 requests a second: p99 {p99['bare']:.1f} us bare, {p99['offload']:.1f} us with offload")
     row = db.metrics().one(
         "select sum(n) as n, sum(path_us) as p, sum(writer_us) as w, sum(n_dropped) as d from recorder_costs"
     )
