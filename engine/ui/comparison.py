@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 import pyarrow as pa
 import streamlit as st
+import vl_convert
 
 from engine.queries.performance import Change, Comparison
 from engine.queries.performance.wording import interval, percent
@@ -53,7 +54,10 @@ def draw(found: Comparison) -> None:
             "Intervals: bootstrap with 1,000 replicates, 95 %.",
             width="content",
         )
-        charts.csv_button(numbers, key="before-after-numbers")
+        with st.container(horizontal=True, width="content", gap="small"):
+            charts.csv_button(numbers, key="before-after-numbers")
+            for form in ("svg", "png"):
+                _picture_button(found, form)
 
 
 def table(found: Comparison) -> pa.Table:
@@ -68,6 +72,29 @@ def table(found: Comparison) -> pa.Table:
                 f"{interval(c.low, c.high)} %" if c.enough else "too few values" for c in found.changes
             ],
         }
+    )
+
+
+def picture(found: Comparison, form: str) -> bytes:
+    """Return the chart of both distributions, with the verdict as its title, as `svg` or `png`."""
+    title = {"text": found.verdict, "anchor": "start", "fontSize": 13, "offset": 12}
+    rows = _both(found).to_pylist()
+    spec = {**_overlaid(), "data": {"values": rows}, "width": 760, "title": title, "background": "white"}
+    if form == "png":
+        return bytes(vl_convert.vegalite_to_png(spec, scale=2))
+    return str(vl_convert.vegalite_to_svg(spec)).encode()
+
+
+def _picture_button(found: Comparison, form: str) -> None:
+    st.download_button(
+        form.upper(),
+        data=lambda: picture(found, form),
+        file_name=f"before-after.{form}",
+        mime={"svg": "image/svg+xml", "png": "image/png"}[form],
+        key=f"before-after-{form}",
+        icon=":material/image:",
+        type="tertiary",
+        on_click="ignore",
     )
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from engine import clock
+from engine.queries import performance
 from engine.services import monitor
-from engine.ui import shared
+from engine.ui import comparison, shared
 from engine.words import Role
 from tests.pages.conftest import texts
 
@@ -75,3 +76,13 @@ def test_the_route_that_took_most_time_comes_first(browse):
     record("/slow", 3_000, 120)
     at = browse(Role.VIEWER, "before_after")
     assert at.selectbox(key="around").value == "GET /slow"
+
+
+def test_the_chart_can_be_taken_along_as_a_picture(data_dir):
+    record("/slow", 3_000, 40)
+    record("/fast", 20, 40)
+    found = performance.two_routes(performance.last("1h"), ("/slow", "GET"), ("/fast", "GET"))
+    svg = comparison.picture(found, "svg").decode()
+    assert svg.startswith("<svg")
+    assert "fell from" in svg
+    assert comparison.picture(found, "png").startswith(b"\x89PNG")
