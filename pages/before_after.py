@@ -52,7 +52,7 @@ def moment(selection: performance.Selection) -> int:
 def around(chosen: dict, labels: list[str]) -> None:
     route = st.selectbox("Route", labels, key="around", bind="query-params", width=420)
     name, method = split(route)
-    selection = performance.last(
+    selection = parts.selection(
         chosen["period"], kind=chosen["kind"], service=chosen["service"], name=name, method=method or None
     )
     comparison.draw(performance.around(selection, moment(selection)))
@@ -64,7 +64,7 @@ def two(chosen: dict, labels: list[str]) -> None:
     second = right.selectbox(
         "After: its replacement", labels, index=min(1, len(labels) - 1), key="second", bind="query-params"
     )
-    selection = performance.last(chosen["period"], kind=chosen["kind"], service=chosen["service"])
+    selection = parts.selection(chosen["period"], kind=chosen["kind"], service=chosen["service"])
     comparison.draw(performance.two_routes(selection, split(first), split(second)))
 
 

@@ -53,7 +53,7 @@ def board() -> None:
 
 
 def routes(chosen: dict) -> None:
-    selection = performance.last(**chosen)
+    selection = parts.selection(**chosen)
     order = st.segmented_control(
         "Order by",
         list(parts.ORDERS),
@@ -78,7 +78,7 @@ def routes(chosen: dict) -> None:
 
 def requests(chosen: dict) -> None:
     found = edge.load(
-        f"evidence-{chosen}", lambda: performance.evidence(performance.last(**chosen), limit=LIMIT)
+        f"evidence-{chosen}", lambda: performance.evidence(parts.selection(**chosen), limit=LIMIT)
     )
     if not found.events:
         widgets.good_news("No slow, failed or heavy request in this period")

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from engine import clock
+from engine.errors import InvalidInput
 from engine.queries import performance
 from engine.queries.performance import Chart, Cost, Kpi, Selection, Source
 from engine.ui import charts, format, shared, viewer
@@ -32,6 +34,8 @@ PERIODS = {
     "30d": "30 d",
     "13mo": "13 months",
 }
+CUSTOM = "Custom"
+_QUARTER_MS = 900_000
 ORDERS = {
     "total": "Total time",
     "p95": "p95",
@@ -50,18 +54,19 @@ _BANDS = tuple(charts.Series(s.label.lower(), s.label, s.hex) for s in charts.BA
 
 
 def filters(*, routes: bool = True) -> dict[str, Any]:
-    """Draw the filter, which lives in the address; return it as arguments of `performance.last`."""
+    """Draw the filter, which lives in the address; return it as arguments of `selection`."""
     if picked := st.session_state.pop("performance-picked", None):
         st.session_state["route"] = picked
     words = {word: kind for kind, word in KINDS.items()}
     period = st.segmented_control(
         "Period",
-        list(PERIODS.values()),
+        [*PERIODS.values(), CUSTOM],
         default=PERIODS["1h"],
         required=True,
         key="period",
         bind="query-params",
     )
+    window = _custom() if period == CUSTOM else None
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = words.get(_choice("What", list(words), key="what", width=220) or "", "http")
         service = _choice(
@@ -74,11 +79,44 @@ def filters(*, routes: bool = True) -> dict[str, Any]:
         if routes:
             route = _choice("Route or name", names, key="route", width=320, placeholder="All of them")
     return {
-        "period": {word: key for key, word in PERIODS.items()}.get(period or "", "1h"),
+        "period": window or {word: key for key, word in PERIODS.items()}.get(period or "", "1h"),
         "kind": kind,
         "service": service,
         "name": route if route in names else None,
     }
+
+
+def selection(period: str, **filters: Any) -> Selection:
+    """Return the selection of a period as `filters` gives it: a key of `PERIODS`, or `start-end` in ms."""
+    if period in PERIODS:
+        return performance.last(period, **filters)
+    start, _, end = period.partition("-")
+    return performance.between(int(start), int(end), **filters)
+
+
+def _custom() -> str | None:
+    """Ask for a window of one's own, in the viewer's zone; None, with a word why, for one that cannot be."""
+    where = viewer.zone()
+    quarter_ms = clock.now_ms() // _QUARTER_MS * _QUARTER_MS + _QUARTER_MS
+    last = clock.from_ms(quarter_ms).astimezone(where).replace(tzinfo=None)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        start = st.datetime_input(
+            "From", last - timedelta(hours=6), key="from", width=240, bind="query-params"
+        )
+        end = st.datetime_input("Until", last, key="until", width=240, bind="query-params")
+        st.caption(f"Times in {where.key}")
+    if start is None or end is None:
+        return None
+    start_ms, end_ms = (clock.to_ms(at.replace(tzinfo=where)) for at in (start, end))
+    try:
+        performance.between(start_ms, end_ms)
+    except InvalidInput as error:
+        st.warning(f"{error.message} Showing the last hour.")
+        return None
+    if end_ms <= start_ms:
+        st.warning("The period ends before it begins. Showing the last hour.")
+        return None
+    return f"{start_ms}-{end_ms}"
 
 
 def _choice(label: str, options: list[str], *, key: str, width: int, placeholder: str = "") -> str | None:
@@ -103,18 +141,18 @@ def read(period: str, **filters: Any) -> dict[str, Any]:
     """Return everything the page shows, shared by all who look at the same."""
 
     def query() -> dict[str, Any]:
-        selection = performance.last(period, **filters)
-        bands = _with_ends(performance.bands(selection))
-        deploys = performance.deploys(selection.snapped())
+        chosen = selection(period, **filters)
+        bands = _with_ends(performance.bands(chosen))
+        deploys = performance.deploys(chosen.snapped())
         return {
-            "overview": performance.overview(selection),
+            "overview": performance.overview(chosen),
             "bands": bands,
             "duration": _duration_rows(bands, deploys),
-            "traffic": _with_ends(performance.traffic(selection), wide=True),
-            "heat": performance.heat_map(selection),
-            "distribution": performance.distribution(selection),
+            "traffic": _with_ends(performance.traffic(chosen), wide=True),
+            "heat": performance.heat_map(chosen),
+            "distribution": performance.distribution(chosen),
             "n_deploys": deploys.num_rows,
-            "cost": performance.cost(selection),
+            "cost": performance.cost(chosen),
         }
 
     return shared.read(("performance", period, *sorted(filters.items())), FRESH_S, query)
@@ -122,7 +160,8 @@ def read(period: str, **filters: Any) -> dict[str, Any]:
 
 def slowest(selection: Selection, by: str) -> Chart:
     """Return the table of routes, shared like the charts."""
-    key = ("slowest", selection.end_ms - selection.start_ms, selection.kind, selection.service, by)
+    length_ms = selection.end_ms - selection.start_ms
+    key = ("slowest", length_ms, selection.end_ms // (FRESH_S * 1000), selection.kind, selection.service, by)
 
     def query() -> Chart:
         found = performance.slowest(selection, by=by)  # type: ignore[arg-type]

@@ -1,5 +1,7 @@
 """The Performance page shows what was recorded, and what it stands on."""
 
+from datetime import datetime
+
 import pytest
 
 from engine.lib.trace import Statement, Trace
@@ -127,3 +129,15 @@ def test_a_deploy_is_marked_and_the_price_of_monitoring_told(browse):
     assert "1 deploy marked" in texts(at)
     assert "Monitoring cost" in texts(at)
     assert "nothing was dropped" in texts(at)
+
+
+def test_a_window_of_ones_own_can_be_chosen(browse):
+    record(4)
+    at = browse(Role.VIEWER, "performance", period="Custom")
+    assert not at.exception
+    assert not at.error
+    assert {m.label: m.value for m in at.metric}["Count"] == "4"
+    start, _end = at.get("datetime_input")
+    start.set_value(datetime(2020, 1, 1)).run()
+    assert not at.exception
+    assert "Showing the last hour." in texts(at)
