@@ -127,8 +127,9 @@ def _plan(schedule: Schedule, now_ms: int) -> Plan:
             next_at_ms: int | None = held_back[0]
         else:
             next_at_ms = cron.next_after(schedule.cron, schedule.zone, now_ms)
-    except OffloadError as error:  # a zone may have left the tz database
-        return Plan(schedule, [], [], [], None, error.message)
+    except Exception as error:  # noqa: BLE001 - one schedule must hold up no other; it is stored with the schedule
+        message = error.message if isinstance(error, OffloadError) else repr(error)
+        return Plan(schedule, [], [], [], None, message)  # a zone may have left the tz database
     if next_at_ms is not None and schedule.ends_at_ms is not None and next_at_ms > schedule.ends_at_ms:
         next_at_ms = None
     missed_before = now_ms - int(settings.get().schedule_missed_s * 1000)
