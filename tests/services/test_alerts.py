@@ -45,7 +45,7 @@ def test_an_alert_opens_after_so_many_bad_results_and_clears_after_so_many_good_
     heard = []
     assert beats(3, notify=heard.append) == [0, 0, 1]
     (alert,) = reads.opened()
-    assert alert.message == "p95 of requests is 900 ms (alarm above 500 ms), n = 30 over 5 min"
+    assert alert.message == "p95 of requests: 900 ms (alarm above 500 ms), n = 30 over 5 min"
     later = NOW + 30 * 60_000
     requests(5_000, 10, ago_ms=-29 * 60_000)
     assert beats(2, start=later, notify=heard.append) == [0, 1]
