@@ -35,6 +35,7 @@ FINISH_S = 90
 def command(minutes: float, remove: bool, fmt: str) -> None:
     """Run an example shop for a few minutes and leave its measurements on the pages."""
     check_data()
+    monitor.close_dead_recorders(clock.now_ms())
     demo.check_room()
     if remove:
         _remove(fmt)
@@ -167,7 +168,6 @@ def _summary(began_ms: int, fmt: str) -> None:
 
 
 def _remove(fmt: str) -> None:
-    monitor.close_dead_recorders(clock.now_ms())
     removed = demo.remove()
     if fmt == "json":
         print_json(removed.__dict__)

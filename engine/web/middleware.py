@@ -11,7 +11,7 @@ It needs nothing else of the product: with `OFFLOAD_DATA_DIR` set, another appli
 """
 
 import re
-from asyncio import CancelledError
+from asyncio import CancelledError, to_thread
 from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import count
 from threading import get_ident
@@ -68,6 +68,7 @@ class RequestMonitor:
         if kind != "http" or _MARK in scope:  # mounted applications may carry the middleware too
             if kind == "lifespan":
                 monitor.start()
+                send = _flushing(send)
             await self.app(scope, receive, send)
             return
         # The thread's CPU time: the wall clock would count what other threads do meanwhile. Reading it is a
@@ -95,6 +96,17 @@ class RequestMonitor:
                 exchange.own_ns += thread_time_ns() - spent_ns
                 exchange.unit.own_ns = exchange.own_ns * _MEASURED
             monitor.record(exchange.unit)
+
+
+def _flushing(send: Send) -> Send:
+    """Write the rest when the server shuts down: uvicorn then ends by the signal, without `atexit`."""
+
+    async def send_after_flush(message: Message) -> None:
+        if message["type"].startswith("lifespan.shutdown."):
+            await to_thread(monitor.stop)
+        await send(message)
+
+    return send_after_flush
 
 
 class _Exchange:

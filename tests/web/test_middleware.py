@@ -249,3 +249,10 @@ def test_what_an_application_keeps_under_our_words_hurts_nobody(data_dir):
     assert client.get("/x").text == "ok"
     (row,) = recorded()
     assert (row["name"], row["outcome"], row["user_hash"]) == ("_unmatched", "2xx", None)
+
+
+def test_what_was_recorded_is_written_when_the_server_shuts_down(data_dir):
+    with TestClient(RequestMonitor(make_app(), service="shop")) as client:
+        client.get("/api/things/5")
+    assert db.metrics().value("select count(*) from events") == 1
+    assert db.metrics().value("select count(*) from recorders where ended_at_ms is null") == 0
