@@ -5,7 +5,9 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 from engine import errors, log
 
@@ -104,3 +106,10 @@ def with_grandchild(argument, channel):
 
 def huge_answer(argument, channel):
     return "x" * argument
+
+
+def litter(argument, channel):
+    """Make a temporary folder and leave it; return its file."""
+    path = Path(tempfile.mkdtemp()) / "left"
+    path.write_text("x")
+    return str(path)

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -363,3 +364,10 @@ def test_frames_survive_any_cut():
     for cut in range(len(text)):
         reader = FrameReader()
         assert [*reader.feed(text[:cut]), *reader.feed(text[cut:])] == [{"a": 1}, {"b": "ü"}]
+
+
+def test_what_a_job_leaves_in_its_temporary_folder_goes_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = run("litter").value
+    assert tmp_path in Path(left).parents
+    assert list(tmp_path.iterdir()) == []

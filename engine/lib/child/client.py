@@ -4,6 +4,7 @@ import json
 import os
 import selectors
 import signal
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,21 +50,24 @@ def run(
     ChildCrashed, the child's own exception where it is one of `engine.errors`, else ChildFailed. However it
     ends, the child is gone then and `on_usage` was told what it used.
     """
-    job = wire.Job(function, cpu_s, memory_mb, file_mb, nice, correlation_id or log.correlation_id())
     deadline = clock.elapsed() + timeout_s
-    for last in (False, True):
-        follower = _Follower(handle.server.submit(job, argument), job, timeout_s, on_progress, on_log)
-        try:
-            return follower.follow(cancelled, deadline)
-        except failures.ChildCrashed:
-            # If the server died before the function was begun, nothing is done twice by asking a new one.
-            if last or follower.began or not follower.server_gone:
-                raise
-            handle.server.replace(follower.connection.server)
-        finally:
-            follower.close()
-            if follower.began:
-                on_usage(follower.usage)
+    with tempfile.TemporaryDirectory(prefix="offload-", ignore_cleanup_errors=True) as scratch:
+        job = wire.Job(
+            function, cpu_s, memory_mb, file_mb, nice, scratch, correlation_id or log.correlation_id()
+        )
+        for last in (False, True):
+            follower = _Follower(handle.server.submit(job, argument), job, timeout_s, on_progress, on_log)
+            try:
+                return follower.follow(cancelled, deadline)
+            except failures.ChildCrashed:
+                # If the server died before the function was begun, nothing is done twice by asking a new one.
+                if last or follower.began or not follower.server_gone:
+                    raise
+                handle.server.replace(follower.connection.server)
+            finally:
+                follower.close()
+                if follower.began:
+                    on_usage(follower.usage)
     raise AssertionError("the last try returns or raises")
 
 

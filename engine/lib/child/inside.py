@@ -6,6 +6,7 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -104,6 +105,7 @@ def _redirect(output: int) -> None:
 
 def _limit(job: wire.Job) -> None:
     os.umask(0o077)
+    tempfile.tempdir = job.scratch
     os.nice(max(0, job.nice - os.getpriority(os.PRIO_PROCESS, 0)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (job.cpu_s, job.cpu_s + 2))

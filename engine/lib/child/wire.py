@@ -31,6 +31,8 @@ class Job:
     """Private memory the job may take in addition to what the fork server has (RLIMIT_DATA)."""
     file_mb: int
     nice: int
+    scratch: str
+    """Folder for temporary files, removed when the child is gone: it leaves without cleaning up."""
     correlation_id: str | None
 
     @property
