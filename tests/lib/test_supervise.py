@@ -105,7 +105,9 @@ def test_nohup_keeps_the_programs_running_when_the_terminal_closes(house):
 def test_lines_carry_the_name_and_the_unfinished_last_one_is_kept(house):
     house.on("a", "no end", ask())
     house.run(
-        house.program("a", "import sys, time; print('one'); sys.stderr.write('no end'); sys.stderr.flush()")
+        house.program(
+            "a", "import sys, time; print('one', flush=True); sys.stderr.write('no end'); sys.stderr.flush()"
+        )
     )
     assert house.said("a") == ["one", "no end"]
 
