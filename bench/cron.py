@@ -1,11 +1,11 @@
 """Cron side by side: Offload, croniter alone, cronsim and APScheduler against Debian's rules by brute force.
 
-    python bench/cron.py [--cases 400] [--seed 1]
+    python -m bench.cron [--cases 400] [--seed 1]
 
 cronsim and APScheduler are not dependencies; their columns are left out unless they are installed:
 
     python -m pip install --target /tmp/cron-others cronsim==2.8 apscheduler==3.11.3
-    PYTHONPATH=/tmp/cron-others python bench/cron.py
+    PYTHONPATH=/tmp/cron-others python -m bench.cron
 
 Agreement: the first five runs equal those of `tests/lib/cron_oracle.py` (refusing or raising counts as a
 difference). Time: ten runs, the median over the same expressions in one process, nothing cached.
@@ -15,14 +15,10 @@ import argparse
 import importlib.util
 import random
 import statistics
-import sys
 import time
 from datetime import UTC, datetime
 from itertools import islice
-from pathlib import Path
 from zoneinfo import ZoneInfo
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from croniter import croniter
 

@@ -1,6 +1,6 @@
 """Compare a guarded call with a plain, reused httpx client, against a small server on loopback.
 
-Run: python bench/guarded_call.py. Budget: at most 1.2 times the plain client. Both are asked in turn, in
+Run: python -m bench.guarded_call. Budget: at most 1.2 times the plain client. Both are asked in turn, in
 small batches, so that whatever else the machine does hits both alike.
 """
 
@@ -8,12 +8,8 @@ import json
 import os
 import socket
 import statistics
-import sys
 import threading
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 BATCHES, CALLS = 30, 40
 BODY = b'{"items": [' + b'{"id": 1, "name": "something"},' * 60 + b"{}]}"

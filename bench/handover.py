@@ -1,6 +1,6 @@
 """Hand-over: how long `POST` takes until its 202, at a steady rate and at saturation, on the real api.
 
-    python bench/handover.py [--rate 200] [--seconds 15] [--path /api/reports] [--saturate 8]
+    python -m bench.handover [--rate 200] [--seconds 15] [--path /api/reports] [--saturate 8]
 
 Open loop: requests leave at fixed times whatever has come back, and each latency counts from the time it
 should have left, so that a stall is not hidden by the waiting of the client ("coordinated omission").
@@ -20,8 +20,6 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psutil
 

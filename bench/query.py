@@ -1,6 +1,6 @@
 """What timing a query costs: a plain connection, a timed one, and a timed one inside a unit.
 
-    python bench/query.py
+    python -m bench.query
 
 CPU time per `execute` and `fetchall` of one row by primary key, in alternation; lower quartile of 60 rounds.
 """

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from engine import lifecycle, tasks
 from engine.records import db
 from engine.words import Actor, Role

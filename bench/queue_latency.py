@@ -1,6 +1,6 @@
 """Idle enqueue-to-start, cancel and idle CPU of one worker, as shipped (4 threads).
 
-    python bench/queue_latency.py [--quick]
+    python -m bench.queue_latency [--quick]
 
 Enqueue to start is measured from just before the submit to the start recorded with the attempt (the clock is
 one: same machine). Cancel is from the call to the recorded end. Budgets: p95 under 150 ms, cancel p95 under
@@ -12,8 +12,7 @@ import random
 import statistics
 import time
 
-from queue_kit import OPS, consumer, head, installation, percentile, submit, wait
-
+from bench.queue_kit import OPS, consumer, head, installation, percentile, submit, wait
 from engine import clock, lifecycle
 from engine.records import db
 

@@ -4,7 +4,7 @@
     /tmp/queue-peers/bin/pip install huey==3.5.4 "celery[redis]==5.7.0" rq==3.0.0 "dramatiq[redis]==2.2.1" \\
         procrastinate==3.10.0 "psycopg[binary]"
     apt-get install redis-server postgresql
-    python bench/queue_peers.py [--quick] [--peers /tmp/queue-peers/bin]
+    python -m bench.queue_peers [--quick] [--peers /tmp/queue-peers/bin]
 
 Redis and PostgreSQL are started on loopback with data of their own and stopped at the end; what is not
 installed is left out. All run the same task, which appends one line to a file; four threads or processes
@@ -33,7 +33,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from queue_kit import ROOT, head, percentile, wait
+
+from bench.queue_kit import ROOT, head, percentile, wait
 
 HERE = Path(__file__).parent
 N_KILL, KILL_AFTER = 500, 120

@@ -1,6 +1,6 @@
 """Drain of tasks that do nothing, cost of an enqueue, cost of a claim however many wait.
 
-    python bench/queue_throughput.py [--quick]
+    python -m bench.queue_throughput [--quick]
 
 Every commit is flushed to the disk (synchronous=FULL). The drain is the rate between the first 5 % and the
 last end; one and four threads in turn, medians of three rounds (one with --quick). Budgets: 1,500 tasks/s
@@ -12,8 +12,7 @@ import argparse
 import statistics
 import time
 
-from queue_kit import OPS, consumer, head, installation, percentile, submit, wait
-
+from bench.queue_kit import OPS, consumer, head, installation, percentile, submit, wait
 from engine import lifecycle, registry
 from engine.lifecycle import Ending
 from engine.records import db

@@ -1,6 +1,6 @@
 """Record at a fixed rate and look for drops.
 
-    python bench/recorder.py [--rate 20000] [--seconds 10]
+    python -m bench.recorder [--rate 20000] [--seconds 10]
 
 One process puts units of 60 routes at the rate, in bursts of 5 ms, half of them with two queries, while the
 writer thread stores them. Printed: what was recorded, stored and dropped, what the rollups hold, CPU time.

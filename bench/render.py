@@ -1,6 +1,6 @@
 """What rendering costs where: in the request, in a fresh interpreter, in a child of the fork server.
 
-    python bench/render.py [--rows 100,1000] [--repeat 3] [--requests 30] [--only collector,start,cancel,...]
+    python -m bench.render [--rows 100,1000] [--repeat 3] [--requests 30] [--only collector,start,cancel,...]
 
 Parts (each side by side in one run; ratios travel between machines, milliseconds do not):
 
@@ -28,8 +28,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from engine import errors
 from engine.lib import child, pdf, ports

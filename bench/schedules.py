@@ -1,18 +1,14 @@
 """Schedules against their budgets: a batch of 500, and the beat beside 10,000 of them.
 
-    python bench/schedules.py
+    python -m bench.schedules
 
 Works in a temporary data folder; nothing else may run on the machine for the numbers to mean much.
 """
 
 import os
 import statistics
-import sys
 import tempfile
 import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from engine import clock, tasks
 from engine.queries import schedules as reads

@@ -1,6 +1,6 @@
 """Event streams: from a committed change of a task to each client that watches it, 1,000 clients.
 
-    python bench/streams.py [--clients 1000] [--tasks 200] [--changes 50] [--seconds 15]
+    python -m bench.streams [--clients 1000] [--tasks 200] [--changes 50] [--seconds 15]
 
 Each client holds one stream of the real api process; a writer in this process changes tasks directly in the
 database, `--changes` a second, and puts the time into the progress note. Everything runs on this machine.
@@ -12,12 +12,9 @@ import json
 import os
 import random
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.handover import api, at
 from engine import lifecycle, tasks

@@ -1,6 +1,6 @@
 """Fill a metrics database as years of traffic would, then time what the Performance page reads.
 
-    python bench/ten_million.py --data /tmp/ten [--events 10000000] [--days 365] [--routes 60] [--read-only]
+    python -m bench.ten_million --data /tmp/ten [--events 10000000] [--days 365] [--routes 60] [--read-only]
 
 The rollups are made by the real fold and the real records: for each hour and route one minute's worth of
 units goes through `rollups.add_minutes`, and the tiers roll forward as the beat does it. Single events, which

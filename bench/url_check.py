@@ -1,14 +1,10 @@
 """Time the check of a URL: by spelling, and with its answers. Budget: under 50 us.
 
-Run: python bench/url_check.py
+Run: python -m bench.url_check
 """
 
 import json
-import sys
 import timeit
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from engine.lib.addresses import check_url
 
