@@ -1,7 +1,7 @@
 import pytest
 from structlog.contextvars import clear_contextvars
 
-from engine import clock, registry, tasks
+from engine import clock, log, registry, tasks
 from engine.records import db
 from engine.services import monitor
 from tests.engine_kit import FakeClock
@@ -12,6 +12,7 @@ from tests.lib.http.hostile import serving
 def no_context():
     """What one test bound to its log lines (a correlation id) is not seen by the next."""
     clear_contextvars()
+    log.correlate("")
 
 
 @pytest.fixture

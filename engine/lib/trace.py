@@ -84,6 +84,11 @@ class Trace:
         total_ns = sum(sum(s.durations_ns) for s in tuple(self.statements.values()))
         return total_ns // 1000 + self.dropped_us
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was noted."""
+        return not (self.statements or self.operations or self.cache_hits or self.cache_misses)
+
     def absorb(self, inner: "Trace") -> None:
         """Add what an inner unit did: a page run includes its fragments' work."""
         for sql, statement in inner.statements.items():

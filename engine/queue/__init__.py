@@ -99,7 +99,8 @@ class OffloadHuey(Huey):  # type: ignore[misc]
     def execute(self, task: HueyTask, timestamp: Any = None) -> None:
         """Run a claimed task and write what came of it, whatever happened."""
         running: Running = task.running
-        log.bind(correlation_id=running.correlation_id, task_id=running.id)
+        log.correlate(running.correlation_id)
+        log.bind(task_id=running.id)
         try:
             super().execute(task, timestamp)
         finally:

@@ -23,7 +23,6 @@ from functools import wraps
 from typing import ParamSpec
 
 import streamlit as st
-from structlog.contextvars import bound_contextvars
 
 from engine import log
 from engine.services import monitor
@@ -46,7 +45,7 @@ def page(name: str, actor: Actor | None = None) -> Iterator[None]:
     st.session_state[_ACTOR] = actor
     st.session_state[_RUN] = run_id
     with (
-        bound_contextvars(correlation_id=run_id),
+        log.correlated(run_id),
         edge.caught(name),
         monitor.measure(RUN, f"/{name}", correlation_id=run_id, actor=actor),
     ):
@@ -62,7 +61,7 @@ def live(every_s: float | None = None) -> Callable[[Callable[P, None]], Callable
             run_id = log.new_correlation_id()
             state = st.session_state
             with (
-                bound_contextvars(correlation_id=run_id),
+                log.correlated(run_id),
                 edge.caught(draw.__name__),
                 monitor.measure(
                     FRAGMENT,

@@ -56,7 +56,7 @@ class Envelope:
         state = scope.setdefault("state", {})
         correlation_id = state.get(log.CORRELATION) or _correlation_id(scope)
         state[log.CORRELATION] = correlation_id
-        log.bind(**{log.CORRELATION: correlation_id})
+        log.correlate(correlation_id)
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return

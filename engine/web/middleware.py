@@ -18,8 +18,6 @@ from threading import get_ident
 from time import perf_counter_ns, thread_time_ns
 from typing import Any
 
-from structlog.contextvars import bind_contextvars, reset_contextvars
-
 from engine import log, settings
 from engine.lib.trace import Trace, active
 from engine.services import monitor
@@ -45,8 +43,8 @@ GROUPS = ("/_stcore/", "/static/", "/media/", "/component/")
 DISCONNECTED = 499
 """The client went away before the answer began (the number nginx uses)."""
 _MARK = "offload.monitor"
-_MEASURED = 16
-_requests = count()
+_MEASURED = 128
+_requests = count(1)
 
 
 class RequestMonitor:
@@ -77,7 +75,7 @@ class RequestMonitor:
         entered_ns = thread_time_ns() if measured else 0
         exchange = _Exchange(self.service, scope, send)
         traced = active.set(exchange.trace)
-        bound = bind_contextvars(correlation_id=exchange.unit.correlation_id)
+        correlated = log.correlate(exchange.unit.correlation_id)
         error: BaseException | None = None
         if measured:
             exchange.own_ns = thread_time_ns() - entered_ns
@@ -89,7 +87,7 @@ class RequestMonitor:
         finally:
             left_ns = perf_counter_ns()
             spent_ns = thread_time_ns() if measured else 0
-            reset_contextvars(**bound)
+            log.part(correlated)
             active.reset(traced)
             exchange.end(left_ns, error, self.resolve)
             if measured:
@@ -149,8 +147,10 @@ class _Exchange:
 
     def end(self, left_ns: int, error: BaseException | None, resolve: Callable[[Scope], str | None]) -> None:
         """Write down what became of the request."""
-        scope, unit = self._scope, self.unit
-        unit.duration_us = ((self._ended_ns or left_ns) - self.trace.started_ns) // 1000
+        scope, unit, trace = self._scope, self.unit, self.trace
+        unit.duration_us = ((self._ended_ns or left_ns) - trace.started_ns) // 1000
+        if trace.is_empty:
+            unit.trace = None  # freed now, not after the flush: what survives costs garbage collections
         method = scope["method"]
         unit.method = method if method in _METHODS else OTHER_METHOD
         unit.name = _route(scope, self._root_path, resolve)

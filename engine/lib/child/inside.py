@@ -76,7 +76,7 @@ def main(job: wire.Job, connection: socket.socket, output: int, argument: int, s
         if connection.recv(len(wire.GO)) != wire.GO:
             os._exit(LOST)
         if job.correlation_id:
-            log.bind(correlation_id=job.correlation_id)
+            log.correlate(job.correlation_id)
         channel.finish(_load(job.function)(wire.from_memory_file(argument), channel))
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
