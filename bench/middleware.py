@@ -1,27 +1,34 @@
-"""What the request monitor adds to a request, beside its peers where they are installed.
+"""What the request monitor adds to a request, and to a page run, beside its peers where they are installed.
 
-    python bench/middleware.py [--requests 20000] [--rounds 9]
+    python -m venv /tmp/middleware-peers
+    /tmp/middleware-peers/bin/pip install -r requirements.txt asgi-correlation-id==5.0.1 \\
+        asgi-profiler==0.3.0 starlette-exporter==0.24.0 sentry-sdk==2.75.0 \\
+        opentelemetry-instrumentation-asgi==0.66b2 opentelemetry-sdk==1.45.2
+    /tmp/middleware-peers/bin/python -m bench.middleware [--requests 20000] [--rounds 9] [--paced 2000]
 
 One bare ASGI application, and the same behind each middleware, driven in one process without a network, in
-alternation; printed is the median over the rounds of CPU time per request and what is added to bare. The
-writer thread runs as in production; its own time is shown apart.
+alternation; printed is the median over the rounds, and what is added to bare. Then the same at 400 requests a
+second: a request that comes alone finds the processor's caches cold, which multiplies bare and all others
+alike. The writer thread runs as in production; its own time is shown apart.
 """
 
 import argparse
 import asyncio
 import os
-import statistics
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 os.environ.setdefault("OFFLOAD_DATA_DIR", tempfile.mkdtemp(prefix="offload-bench-"))
 
 from engine.records import db
 from engine.services import monitor
 from engine.web.middleware import RequestMonitor
+from engine.words import Actor, Role
 
 BODY = b"x" * 200
+SOMEBODY = Actor("bench", Role.STAFF)
+ROUNDS_PACED = 4
 
 
 async def bare(scope, receive, send):
@@ -51,9 +58,10 @@ def peers():
 
         yield "asgi-correlation-id", CorrelationIdMiddleware(bare)
     with suppress(ImportError):
-        from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+        from asgi_profiler import ProfilerMiddleware, SQLiteStorage
 
-        yield "opentelemetry-asgi", OpenTelemetryMiddleware(bare)
+        storage = SQLiteStorage(f"{tempfile.mkdtemp(prefix='offload-bench-')}/profiler.db")
+        yield "asgi-profiler, SQLite", ProfilerMiddleware(bare, storage)
     with suppress(ImportError):
         from starlette_exporter import PrometheusMiddleware
 
@@ -63,9 +71,18 @@ def peers():
 
         yield "sentry, tracing off", SentryAsgiMiddleware(bare)
     with suppress(ImportError):
-        from asgi_profiler import ProfilerMiddleware
+        yield "opentelemetry-asgi, SDK", opentelemetry()
 
-        yield "asgi-profiler", ProfilerMiddleware(bare)
+
+def opentelemetry():
+    """Return OpenTelemetry's middleware with an SDK whose spans and figures are made and thrown away."""
+    from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+    from opentelemetry.sdk.trace import TracerProvider
+
+    figures = MeterProvider([InMemoryMetricReader()])
+    return OpenTelemetryMiddleware(bare, tracer_provider=TracerProvider(), meter_provider=figures)
 
 
 def scope():
@@ -100,38 +117,63 @@ async def drive(app, n, pause_s=0.0):
         fresh = scope()
         started = time.perf_counter_ns()
         await app(fresh, receive, send)
-        took.append(time.perf_counter_ns() - started)
+        took.append((time.perf_counter_ns() - started) / 1000)
     return took
+
+
+def page_runs(n):
+    """Return microseconds of each of n empty page runs, recorded and not."""
+    recorded, plain = [], []
+    for _ in range(n):
+        started = time.perf_counter_ns()
+        with monitor.measure(monitor.RUN, "/bench", correlation_id="c0ffee00", actor=SOMEBODY):
+            pass
+        recorded.append((time.perf_counter_ns() - started) / 1000)
+        started = time.perf_counter_ns()
+        with nullcontext():
+            pass
+        plain.append((time.perf_counter_ns() - started) / 1000)
+    return recorded, plain
+
+
+def at(values, q):
+    return sorted(values)[min(len(values) - 1, int(len(values) * q))]
+
+
+def show(title, took):
+    """Print median and p99 of each, and what they add to the first."""
+    base = next(iter(took.values()))
+    print(f"\n{title:44}{'median':>8}{'added':>8}{'p99':>9}{'added':>8}")
+    for name, values in took.items():
+        middle, tail = at(values, 0.5), at(values, 0.99)
+        added, added_tail = middle - at(base, 0.5), tail - at(base, 0.99)
+        print(f"{name:44}{middle:8.2f}{added:8.2f}{tail:9.2f}{added_tail:8.2f}")
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--paced", type=int, default=2_000, help="requests of each at 400 a second")
     options = parser.parse_args()
     apps = dict(peers())
-    per_round = options.requests // options.rounds
-    results = {name: [] for name in apps}
-    tails = {name: [] for name in apps}
+    hot, paced = {name: [] for name in apps}, {name: [] for name in apps}
     for _ in range(options.rounds):
         for name, app in apps.items():
-            took = sorted(asyncio.run(drive(app, per_round)))
-            results[name].append(statistics.median(took) / 1000)
-            tails[name].append(took[int(len(took) * 0.99)] / 1000)
+            hot[name] += asyncio.run(drive(app, options.requests // options.rounds))
         monitor.flush()
-    base, base_tail = statistics.median(results["bare"]), statistics.median(tails["bare"])
-    print(f"{'':34}{'median us':>10}{'added':>8}{'p99 us':>10}{'added':>8}")
-    for name in apps:
-        median, tail = statistics.median(results[name]), statistics.median(tails[name])
-        print(f"{name:34}{median:10.2f}{median - base:8.2f}{tail:10.2f}{tail - base_tail:8.2f}")
-    paced = {name: sorted(asyncio.run(drive(app, 2_000, 0.002))) for name, app in list(apps.items())[:2]}
-    p99 = {name: took[int(len(took) * 0.99)] / 1000 for name, took in paced.items()}
-    print(f"at 400 requests a second: p99 {p99['bare']:.1f} us bare, {p99['offload']:.1f} us with offload")
+    show("microseconds, one request after the other", hot)
+    for _ in range(ROUNDS_PACED):
+        for name, app in apps.items():
+            paced[name] += asyncio.run(drive(app, options.paced // ROUNDS_PACED, 0.0025))
+    show("microseconds, at 400 requests a second", paced)
+    recorded, plain = page_runs(options.paced)
+    show("microseconds, a page run", {"bare": plain, "recorded": recorded})
     row = db.metrics().one(
         "select sum(n) as n, sum(path_us) as p, sum(writer_us) as w, sum(n_dropped) as d from recorder_costs"
     )
     print(
-        f"recorded {row['n']}, dropped {row['d']}; own measure: {row['p'] / row['n']:.2f} us on the path, "
+        f"\nrecorded {row['n']}, dropped {row['d']}; own measure: {row['p'] / row['n']:.2f} us on the path, "
         f"{row['w'] / row['n']:.2f} us in the writer, per request"
     )
     monitor.stop()
