@@ -17,27 +17,26 @@ actor = session.signed_in()
 def board() -> None:
     every_s = widgets.head("Performance", actor)
     chosen = parts.filters()
+    name = f"performance-{chosen}"
+    found = edge.load(name, lambda: parts.read(**chosen), quiet=True)
+    recorded = bool(found["overview"].source.n)
+    above = st.container()
+    cards = parts.frames(found, **chosen) if recorded else {}
+    beneath = st.container()
 
     @ui.live(every_s=every_s)
     def over_time() -> None:
-        found = edge.load(f"performance-{chosen}", lambda: parts.read(**chosen))
-        if not found["overview"].source.n:
-            widgets.nothing_yet(
-                "Nothing was recorded for this choice",
-                "Every request, page run and task attempt is recorded. "
-                "Choose a longer period or another kind, or try `./offload demo`.",
-                icon=":material/monitoring:",
-            )
+        """Drawn anew at each refresh, for everybody who looks: so only what changes is in here."""
+        found = edge.load(name, lambda: parts.read(**chosen))
+        if bool(found["overview"].source.n) != recorded:
+            st.rerun()
+        if not recorded:
+            parts.nothing_recorded()
             return
         parts.figures(found["overview"].kpis)
         st.caption(parts.provenance(found["overview"].source))
-        parts.over_time(found)
-        left, right = st.columns(2)
-        with left:
-            parts.heat(found["heat"])
-        with right:
-            parts.spread(found["distribution"])
-        st.caption(f":material/speed: {parts.price(found['cost'])}")
+        parts.fill(cards, found)
+        beneath.caption(f":material/speed: {parts.price(found['cost'])}")
 
     @ui.live()
     def below() -> None:
@@ -48,7 +47,8 @@ def board() -> None:
         )
         {titles[0]: routes, titles[1]: requests, titles[2]: wrong}.get(view or "", routes)(chosen)
 
-    over_time()
+    with above:
+        over_time()
     below()
 
 
@@ -70,7 +70,7 @@ def routes(chosen: dict) -> None:
     picked = parts.routes(found, key=f"routes-{order}-{chosen}")
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(f"{parts.provenance(found.source)}. Choose a row to see it alone.", width="content")
-        charts.csv_button(found.table.drop_columns(["spark"]), key="routes")
+        charts.csv_button(lambda: found.table.drop_columns(["spark"]), key="routes")
     if picked:
         st.session_state["performance-picked"] = picked
         st.rerun()

@@ -55,7 +55,7 @@ def draw(found: Comparison) -> None:
             width="content",
         )
         with st.container(horizontal=True, width="content", gap="small"):
-            charts.csv_button(numbers, key="before-after-numbers")
+            charts.csv_button(lambda: numbers, key="before-after-numbers")
             for form in ("svg", "png"):
                 _picture_button(found, form)
 

@@ -3,7 +3,7 @@
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import altair as alt
@@ -15,7 +15,7 @@ from engine import clock
 from engine.errors import InvalidInput
 from engine.queries import performance
 from engine.queries.performance import Chart, Cost, Kpi, Selection, Source
-from engine.ui import charts, format, shared, viewer
+from engine.ui import charts, format, shared, viewer, widgets
 
 KINDS = {
     "http": "HTTP requests",
@@ -148,9 +148,9 @@ def read(period: str, **filters: Any) -> dict[str, Any]:
             "overview": performance.overview(chosen),
             "bands": bands,
             "duration": _duration_rows(bands, deploys),
-            "traffic": _with_ends(performance.traffic(chosen), wide=True),
+            "traffic": _traffic_rows(performance.traffic(chosen)),
             "heat": performance.heat_map(chosen),
-            "distribution": performance.distribution(chosen),
+            "spread": _spread_rows(performance.distribution(chosen)),
             "n_deploys": deploys.num_rows,
             "cost": performance.cost(chosen),
         }
@@ -169,6 +169,16 @@ def slowest(selection: Selection, by: str) -> Chart:
         return replace(found, table=found.table.set_column(at, "spark", _drawn(found.table.column("spark"))))
 
     return shared.read(key, FRESH_S, query)
+
+
+def nothing_recorded() -> None:
+    """Say that the choice shows nothing, and what to do."""
+    widgets.nothing_yet(
+        "Nothing was recorded for this choice",
+        "Every request, page run and task attempt is recorded. "
+        "Choose a longer period or another kind, or try `./offload demo`.",
+        icon=":material/monitoring:",
+    )
 
 
 def figures(kpis: list[Kpi]) -> None:
@@ -208,29 +218,47 @@ def provenance(source: Source) -> str:
     return f"{start} to {end} · n = {format.count(source.n)} · {source.source} · {bound}{capped}"
 
 
-def over_time(found: dict[str, Any]) -> None:
-    """Draw percentiles and traffic over time, side by side where there is room."""
-    bands, traffic = found["bands"], found["traffic"]
-    left, right = st.columns(2)
-    step = _per(bands.step_ms)
-    with left:
-        n = found["n_deploys"]
-        charts.card(
-            _with_deploys(viewer.zone().key),
-            found["duration"],
-            title="Duration",
-            note=f"Percentiles, {step}" + (f"; {format.plural(n, 'deploy')} marked" if n else ""),
-            key="duration",
-        )
-    with right:
-        charts.bars(
-            traffic.table if traffic.source.n else traffic.table.slice(0, 0),
-            _BANDS,
-            title="Traffic",
-            note=f"By Apdex class, {step}",
-            y=f"Count {step}",
-            key="traffic",
-        )
+def frames(found: dict[str, Any], **chosen: Any) -> dict[str, charts.Frame]:
+    """Draw the cards of the four charts, two beside each other; `fill` fills them at each refresh."""
+    step, n_deploys = _per(found["bands"].step_ms), found["n_deploys"]
+    marked = f"; {format.plural(n_deploys, 'deploy')} marked" if n_deploys else ""
+    notes = {
+        "duration": ("Duration", f"Percentiles, {step}{marked}"),
+        "traffic": ("Traffic", f"By Apdex class, {step}"),
+        "heat": (
+            "Where durations lie",
+            f"Count {_per(found['heat'].step_ms)}; both scales are logarithmic",
+        ),
+        "distribution": ("Distribution", "Shares, in bands of a quarter of a doubling"),
+    }
+    sides = [*st.columns(2), *st.columns(2)]
+    drawn = {}
+    for side, (key, (title, note)) in zip(sides, notes.items(), strict=True):
+        with side:
+            drawn[key] = charts.frame(title, key=key, note=note, rows=partial(_rows_now, key, **chosen))
+    return drawn
+
+
+def _rows_now(key: str, **chosen: Any) -> pa.Table:
+    return _charts(read(**chosen))[key][1]
+
+
+def fill(cards: dict[str, charts.Frame], found: dict[str, Any]) -> None:
+    """Draw the charts into their cards: four elements and no more, for every person at every refresh."""
+    heat = found["heat"].source
+    for key, (spec, rows) in _charts(found).items():
+        window = (heat.start_ms, heat.end_ms) if key == "heat" else None
+        cards[key].draw(spec, rows, window=window)
+
+
+def _charts(found: dict[str, Any]) -> dict[str, tuple[dict[str, Any], pa.Table]]:
+    zone, step = viewer.zone().key, _per(found["bands"].step_ms)
+    return {
+        "duration": (_with_deploys(zone), found["duration"]),
+        "traffic": (charts.bars_spec(zone, _BANDS, f"Count {step}"), found["traffic"]),
+        "heat": (_heat(zone), found["heat"].table),
+        "distribution": (_spread(), found["spread"]),
+    }
 
 
 def _duration_rows(bands: Chart, deploys: pa.Table) -> pa.Table:
@@ -251,6 +279,16 @@ def _marks(starts: pa.ChunkedArray, deploys: pa.Table, step_ms: int) -> pa.Array
     return pa.array([", ".join(these) if these else None for these in found], pa.string())
 
 
+def _traffic_rows(chart: Chart) -> pa.Table:
+    rows = _with_ends(chart, wide=True).table
+    return charts.named(rows if chart.source.n else rows.slice(0, 0), _BANDS)
+
+
+def _spread_rows(chart: Chart) -> pa.Table:
+    """Return the bands of the whole window; none begins at zero, which a logarithmic axis cannot show."""
+    return chart.table.set_column(0, "low", pc.max_element_wise(chart.table.column("low"), 0.001))
+
+
 @lru_cache(maxsize=64)
 def _with_deploys(zone: str) -> dict[str, Any]:
     """Return the chart of lines with a rule where something was deployed."""
@@ -266,18 +304,6 @@ def _with_deploys(zone: str) -> dict[str, Any]:
     return spec
 
 
-def spread(chart: Chart) -> None:
-    """Draw the distribution of the whole window, on a logarithmic axis of durations."""
-    table = chart.table.set_column(0, "low", pc.max_element_wise(chart.table.column("low"), 0.001))
-    charts.card(
-        _spread(),
-        table,
-        title="Distribution",
-        note=f"n = {format.count(chart.source.n)}, in bands of a quarter of a doubling",
-        key="distribution",
-    )
-
-
 def price(cost: Cost) -> str:
     """Say what recording cost, and whether anything was lost."""
     if cost.share_of_core is None or cost.share_of_cpu is None or cost.path_us_per_unit is None:
@@ -289,18 +315,6 @@ def price(cost: Cost) -> str:
     return (
         f"Monitoring cost {core} of one core ({share} of the CPU time of what it watches), "
         f"{cost.path_us_per_unit:.0f} µs in the path of each unit; {fate}{less[cost.level]}."
-    )
-
-
-def heat(chart: Chart) -> None:
-    """Draw where durations lie over time: the darker, the more."""
-    charts.card(
-        _heat(viewer.zone().key),
-        chart.table,
-        title="Where durations lie",
-        note=f"Count {_per(chart.step_ms)} and band of duration; both scales are logarithmic",
-        key="heat",
-        window=(chart.source.start_ms, chart.source.end_ms),
     )
 
 

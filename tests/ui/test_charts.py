@@ -59,7 +59,7 @@ def test_a_specification_is_made_once_per_kind_and_zone():
 def test_more_series_than_can_be_told_apart_are_refused():
     many = tuple(charts.Series(f"s{i}", f"Series {i}") for i in range(8))
     with pytest.raises(ValueError, match="at most 7"):
-        charts._bars("UTC", many, "n")
+        charts.bars_spec("UTC", many, "n")
 
 
 def test_csv_has_the_names_people_read_and_times_in_utc():
