@@ -123,7 +123,7 @@ def occurrences(
     schedule_id: str,
     actor: SignedIn,
     limit: Annotated[int, Query(ge=1, le=reads.MAX_PAGE)] = 50,
-    cursor: Annotated[int | None, Query(ge=0)] = None,
+    cursor: Annotated[int | None, Query(ge=0, le=2**62)] = None,
 ) -> JSONResponse:
     """Return the occurrences, newest first: on time, late, caught up, failed, skipped or overlapped."""
     found = reads.occurrences(_visible(actor, schedule_id).id, limit=limit, before_ms=cursor)

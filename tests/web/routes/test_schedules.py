@@ -95,6 +95,14 @@ def test_stats_and_forecast(olga):
     assert olga.get(f"{BASE}/forecast").json()["total"] == 7
 
 
+def test_a_cursor_beyond_what_a_database_counts_to_is_refused(olga):
+    path = f"{BASE}/{add(olga)['schedule_id']}/occurrences"
+    assert olga.get(path, params={"cursor": str(2**62)}).json() == {"items": [], "next": None}
+    answer = olga.get(path, params={"cursor": str(2**63)})
+    assert answer.status_code == 422
+    assert list(answer.json()["error"]["fields"]) == ["cursor"]
+
+
 def test_changes_by_cookie_need_the_same_origin(people):
     client = people.by_cookie("olga", Role.OPS)
     made = add(client)
