@@ -62,22 +62,22 @@ def frequency(request: Request) -> dict[str, Any]:
 
 
 def refusal(error: OffloadError, request: Request) -> dict[str, Any]:
-    """Return the answer to a request that is not valid.
-
-    An expression that can never run also says so the way a calculation does, with no runs.
-    """
+    """Return the answer to a request that is not valid."""
     document: dict[str, Any] = {"error": {"code": error.code, "message": error.message}}
     if isinstance(error, InvalidInput) and error.position is not None:
         document["error"]["position"] = error.position
-    if error.code == "never_runs":
-        zone = request.get("zone") or request.get("tz") or DEFAULT_ZONE
-        document |= {
-            "expression": request.get("expression"),
-            "zone": zone,
-            "runs": [],
-            "truncated": "never",
-        }
-    return document
+    return document | never(error, request)
+
+
+def never(error: OffloadError, request: Request) -> dict[str, Any]:
+    """Return what stands beside the error of an expression that can never run; nothing beside another.
+
+    It says so the way a calculation does, with no runs.
+    """
+    if error.code != "never_runs":
+        return {}
+    zone = request.get("zone") or request.get("tz") or DEFAULT_ZONE
+    return {"expression": request.get("expression"), "zone": zone, "runs": [], "truncated": "never"}
 
 
 def _expression(request: Request) -> str:

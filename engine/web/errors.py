@@ -44,9 +44,14 @@ def install(app: FastAPI) -> None:
 
 
 def answer(
-    error: errors.OffloadError, scope: Scope, *, status: int | None = None, headers: Mapping[str, str] = {}
+    error: errors.OffloadError,
+    scope: Scope,
+    *,
+    status: int | None = None,
+    headers: Mapping[str, str] = {},
+    beside: Mapping[str, Any] = {},
 ) -> JSONResponse:
-    """Return the response for an error of ours."""
+    """Return the response for an error of ours; `beside` stands in the document next to the error."""
     inner: dict[str, Any] = {"code": error.code, "message": error.message}
     extra = dict(headers)
     if isinstance(error, errors.InvalidInput | errors.TooLarge) and error.fields:
@@ -56,7 +61,7 @@ def answer(
     if isinstance(error, errors.RateLimited) and error.retry_at_ms is not None:
         inner["retry_at"] = clock.iso(error.retry_at_ms)
         extra["Retry-After"] = str(max(1, math.ceil((error.retry_at_ms - clock.now_ms()) / 1000)))
-    body = {"error": inner, "correlation_id": correlation_id(scope)}
+    body = {"error": inner, "correlation_id": correlation_id(scope), **beside}
     return JSONResponse(body, status or status_of(error), extra)
 
 

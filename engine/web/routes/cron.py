@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse
 
+from engine.errors import InvalidInput
 from engine.services import cron
-from engine.web import actors
+from engine.web import actors, errors
 
 router = APIRouter(prefix="/api/cron", tags=["cron"], dependencies=[Depends(actors.signed_in)])
 
@@ -19,6 +20,7 @@ Count = Annotated[str | None, Query(description="How many runs; 10 if left out."
 
 @router.get("/next", summary="Next runs of an expression")
 def next_runs(
+    request: Request,
     expression: Expression = None,
     zone: Zone = None,
     tz: Zone = None,
@@ -26,28 +28,40 @@ def next_runs(
     count: Count = None,
 ) -> JSONResponse:
     """Return the runs strictly after the start, within 365 days; `truncated` says why there are fewer."""
-    return _answer(cron.next_runs, expression=expression, zone=zone, tz=tz, start=start, count=count)
+    return _answer(request, cron.next_runs, expression=expression, zone=zone, tz=tz, start=start, count=count)
 
 
 @router.get("/validate", summary="Is an expression valid?")
-def validate(expression: Expression = None, zone: Zone = None, tz: Zone = None) -> JSONResponse:
+def validate(
+    request: Request, expression: Expression = None, zone: Zone = None, tz: Zone = None
+) -> JSONResponse:
     """Return how it is read; or 422 with the `position` of the wrong character, counted from 0."""
-    return _answer(cron.validate, expression=expression, zone=zone, tz=tz)
+    return _answer(request, cron.validate, expression=expression, zone=zone, tz=tz)
 
 
 @router.get("/describe", summary="An expression in English")
-def describe(expression: Expression = None) -> JSONResponse:
+def describe(request: Request, expression: Expression = None) -> JSONResponse:
     """Return a sentence, and what may surprise about the expression."""
-    return _answer(cron.describe, expression=expression)
+    return _answer(request, cron.describe, expression=expression)
 
 
 @router.get("/frequency", summary="How often an expression is due")
 def frequency(
-    expression: Expression = None, zone: Zone = None, tz: Zone = None, start: Start = None
+    request: Request,
+    expression: Expression = None,
+    zone: Zone = None,
+    tz: Zone = None,
+    start: Start = None,
 ) -> JSONResponse:
     """Return runs per hour, day and year, and the gaps between them in seconds."""
-    return _answer(cron.frequency, expression=expression, zone=zone, tz=tz, start=start)
+    return _answer(request, cron.frequency, expression=expression, zone=zone, tz=tz, start=start)
 
 
-def _answer(make: Callable[[cron.Request], dict[str, Any]], **request: str | None) -> JSONResponse:
-    return JSONResponse(make({name: value for name, value in request.items() if value is not None}))
+def _answer(
+    request: Request, make: Callable[[cron.Request], dict[str, Any]], **given: str | None
+) -> JSONResponse:
+    asked = {name: value for name, value in given.items() if value is not None}
+    try:
+        return JSONResponse(make(asked))
+    except InvalidInput as error:
+        return errors.answer(error, request.scope, beside=cron.never(error, asked))

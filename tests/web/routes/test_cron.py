@@ -38,6 +38,16 @@ def test_what_is_wrong_is_told_with_its_place(anna, query, code, position):
     assert (error["code"], error.get("position")) == (code, position)
 
 
+@pytest.mark.parametrize("verb", ["next", "validate", "describe", "frequency"])
+def test_what_never_runs_says_so_both_ways(anna, verb):
+    query = {"expression": "0 0 30 2 *", "zone": "Asia/Tokyo"}
+    answer = anna.get(f"/api/cron/{verb}", params=query)
+    assert answer.status_code == 422
+    document = answer.json()
+    assert (document["error"]["code"], document["truncated"], document["runs"]) == ("never_runs", "never", [])
+    assert document["correlation_id"]
+
+
 def test_the_zone_may_be_called_tz(anna):
     query = {"expression": "0 12 * * *", "tz": "Asia/Tokyo", "start": "2026-01-01T00:00:00Z", "count": 1}
     assert anna.get("/api/cron/next", params=query).json()["runs"] == ["2026-01-01T12:00:00+09:00"]
