@@ -32,6 +32,12 @@ def test_defaults():
     assert (found["zone"], len(found["runs"])) == ("UTC", 10)
 
 
+@pytest.mark.parametrize("count", [1001, 10**30, "1001", "1" + "0" * 30, "000001001"])
+def test_a_count_above_the_limit_is_cut_however_it_is_written(count):
+    found = cron.next_runs({"expression": "* * * * *", "count": count})
+    assert (len(found["runs"]), found["truncated"]) == (1000, "iterations")
+
+
 @pytest.mark.parametrize(
     ("request_", "code"),
     [

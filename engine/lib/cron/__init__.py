@@ -127,6 +127,8 @@ def week(expression: str, since: date) -> list[list[int]]:
 def moment(text: str, zone: str) -> datetime:
     """Read an ISO 8601 moment; one without an offset is wall-clock time of the zone."""
     try:
+        if not text.strip().isprintable():  # fromisoformat stops reading at U+0000 and takes any separator
+            raise ValueError(text)
         at = datetime.fromisoformat(text.strip())
     except ValueError as error:
         hint = " (in a URL, write + as %2B)" if " " in text.strip()[11:] else ""

@@ -106,7 +106,18 @@ def test_starts(text, iso):
     assert cron.moment(text, "Europe/Berlin").astimezone(UTC).isoformat() == iso
 
 
-@pytest.mark.parametrize("text", ["", "tomorrow", "2026-03-28T00:00:00 01:00", "1969-12-31", "9999-01-01"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "tomorrow",
+        "2026-03-28T00:00:00 01:00",
+        "2026-03-28T00:00:00\0",
+        "2026-03-28\n00:00",
+        "1969-12-31",
+        "9999-01-01",
+    ],
+)
 def test_other_starts_are_refused(text):
     with pytest.raises(InvalidInput) as caught:
         cron.moment(text, "UTC")
