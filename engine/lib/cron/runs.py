@@ -41,20 +41,21 @@ def walk(expression: Expression, zone: str, after_s: float, until_s: float) -> I
         served = stretch.last_minute if begin <= stretch.first_minute else max(begin - 1, stretch.last_minute)
 
 
-def tally(expression: Expression, zone: str, after_s: float, until_s: float) -> list[int]:
-    """Return what `walk` yields, by enumerating days instead of stepping: quicker where all are wanted."""
+def tally(expression: Expression, zone: str, after_s: float, until_s: float) -> Iterator[int]:
+    """Yield what `walk` yields, by enumerating days instead of stepping: quicker where many are wanted."""
     after, until = math.floor(after_s), math.floor(until_s)
     times = [hour * 60 + minute for hour in expression.hours for minute in expression.minutes]
     served: int | None = None
-    found: set[int] = set()
+    last = after
     for stretch in stretches(zone, after - 2 * DAY_S, until + 1):
         begin = stretch.first_minute if served is None else _begin(expression, stretch, served)
         if stretch.end_s > after:
             for minute in _minutes(expression, times, begin, stretch.last_minute):
-                at = minute * 60 - stretch.offset_s
-                found.add(at if at > stretch.start_s else stretch.start_s)
+                at = max(stretch.start_s, minute * 60 - stretch.offset_s)
+                if at > last:
+                    yield at
+                    last = at
         served = stretch.last_minute if begin <= stretch.first_minute else max(begin - 1, stretch.last_minute)
-    return sorted(at for at in found if at > after)
 
 
 def _minutes(expression: Expression, times: list[int], first: int, last: int) -> Iterator[int]:
