@@ -106,8 +106,16 @@ def _times(expression: Expression) -> str:
     minutes, hours = expression.minutes, expression.hours
     if len(minutes) * len(hours) <= 4:
         return "At " + _and([f"{hour:02}:{minute:02}" for hour in hours for minute in minutes])
-    every = "Every minute" if len(minutes) == 60 else f"At minute {_and(_ranges(minutes))}"
-    return every + ("" if len(hours) == 24 else f" past hour {_and(_ranges(hours))}")
+    return _minutes(minutes) + ("" if len(hours) == 24 else f" past hour {_and(_ranges(hours))}")
+
+
+def _minutes(minutes: tuple[int, ...]) -> str:
+    if len(minutes) == 60:
+        return "Every minute"
+    step = 60 // len(minutes)
+    if len(minutes) > 2 and minutes == tuple(range(0, 60, step)):  # even ones only: no shorter last step
+        return f"Every {step} minutes"
+    return f"At minute {_and(_ranges(minutes))}"
 
 
 def _on_days(expression: Expression) -> str:

@@ -26,14 +26,20 @@ def describe(expression: Expression) -> str:
 
 
 def _misread(expression: Expression) -> bool:
-    """Whether cron-descriptor 2.2 words it wrongly: too wide steps, AND of days, wraps, steps in lists."""
+    """Whether cron-descriptor 2.2 words it wrongly.
+
+    Too wide steps, AND of days, wraps (it takes 0-7 for Sunday), steps and stars in lists, and many minutes
+    of single hours, of which it names only the first.
+    """
     minute, hour, day, month, weekday = expression.text.split()
     if day != "*" and weekday != "*" and not expression.either_day:
         return True
     wide = ((minute, 59), (hour, 23), (day, 30), (month, 11), (weekday, 6))
     if any(int(step) > span for field, span in wide for step in re.findall(r"/(\d+)", field)):
         return True
-    if "/" in weekday or any("," in field and "/" in field for field, _ in wide):
+    if "/" in weekday or any("," in field and re.search(r"[/*]", field) for field, _ in wide):
+        return True
+    if "," in hour and not minute.isdigit():
         return True
     ends = re.findall(r"(\d+)-(\d+)", weekday)
-    return any(int(first) > int(last) for first, last in ends)
+    return any(int(first) > int(last) or int(last) - int(first) == 7 for first, last in ends)

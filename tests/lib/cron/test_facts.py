@@ -103,6 +103,12 @@ def test_next_day_looks_far():
         ),
         ("*/90 * * * *", "At minute 0"),
         ("0 0 * * fri-mon", "At 00:00, on Mon, Fri, Sat and Sun"),
+        ("*,5 * * * *", "Every minute"),
+        ("0 0 5,* * *", "At 00:00"),
+        ("0 9 * * 0-7", "At 09:00"),
+        ("* 12-13,4 * * *", "Every minute past hour 4, 12 and 13"),
+        ("*/15 9,17 * * *", "Every 15 minutes past hour 9 and 17"),
+        ("*/25 9,17 * * *", "At minute 0, 25 and 50 past hour 9 and 17"),
         ("1-5/2,*/20 3 1 6 *", "At minute 0, 1, 3, 5, 20 and 40 past hour 3, on day 1 of the month, in Jun"),
     ],
 )
