@@ -108,7 +108,7 @@ def add(
 @click.option("--set", "fields", multiple=True, metavar="FIELD=VALUE", help="A field; the payload as JSON.")
 @format_option
 def change(schedule_id: str, fields: tuple[str, ...], fmt: str) -> None:
-    """Change fields of a schedule; it is planned anew from now on."""
+    """Change fields of a schedule; new times are planned from now on."""
     given: dict[str, Any] = {}
     for item in fields:
         name, equals, value = item.partition("=")

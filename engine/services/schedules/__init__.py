@@ -34,6 +34,7 @@ __all__ = [
     "run_now",
 ]
 
+_TIMES = ("cron", "zone", "starts_at_ms", "ends_at_ms", "enabled")
 _FIXED_OF_SYSTEM = frozenset({"name", "type", "payload"})
 
 
@@ -82,7 +83,10 @@ def check_many(actor: Actor, rows: Sequence[Mapping[str, Any]]) -> list[drafts.C
 
 
 def change(actor: Actor, schedule_id: str, given: Mapping[str, Any]) -> Schedule:
-    """Change fields of a schedule and plan anew from now; the history keeps what they were."""
+    """Change fields of a schedule; the history keeps what they were.
+
+    New times are planned from now on. Where they stay the same the plan does too, with what is due just now.
+    """
     now_ms = clock.now_ms()
     schedule = _own(db.main(), actor, schedule_id)
     if schedule.system and (fixed := _FIXED_OF_SYSTEM & set(given)):
@@ -98,6 +102,8 @@ def change(actor: Actor, schedule_id: str, given: Mapping[str, Any]) -> Schedule
             _check_names(tx, schedule.owner, [values["name"]])
         if not values["enabled"]:
             values["next_at_ms"] = None
+        elif all(values[name] == getattr(schedule, name) for name in _TIMES):
+            del values["next_at_ms"]
         schedules.update(tx, schedule.id, {**values, "changed_at_ms": _later(schedule, now_ms)})
         after = _stored(tx, schedule.id)
         return _note(tx, actor, after, "changed", _difference(before, drafts.as_draft(after)), now_ms)

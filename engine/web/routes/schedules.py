@@ -89,7 +89,7 @@ def show(schedule_id: str, actor: SignedIn) -> JSONResponse:
 
 @router.patch("/{schedule_id}", summary="Change a schedule", openapi_extra=_takes(_DRAFT))
 def change(schedule_id: str, body: Fields, actor: SignedIn) -> JSONResponse:
-    """Change the given fields and plan anew from now on; the history keeps what they were."""
+    """Change the given fields; new times are planned from now on, and the history keeps what they were."""
     return JSONResponse(schedules.change(actor, schedule_id, body).document())
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from engine import clock
 from engine.errors import Conflict, Forbidden, InvalidInput, NotFound, RateLimited
 from engine.records import db
 from engine.services import schedules
@@ -263,3 +264,20 @@ def test_two_changes_at_once_do_not_overwrite_each_other(monkeypatch):
     with pytest.raises(Conflict):
         schedules.change(kit.ANN, schedule.id, {"note": "second"})
     assert made.stored(schedule).note == "first"
+
+
+def test_a_change_of_anything_but_the_times_drops_no_due_time(wall):
+    schedule = made.add(catch_up="all", cron="*/5 * * * *")
+    wall.advance(11 * 60)  # two due times that no beat has seen yet
+    schedules.change(kit.ANN, schedule.id, {"note": "mine", "priority": 7, "zone": "UTC"})
+    assert made.stored(schedule).next_at_ms == schedule.next_at_ms
+    assert schedules.enqueue_due() == 2
+    assert made.decisions(schedule) == [(5, "enqueued"), (10, "enqueued")]
+
+
+@pytest.mark.parametrize("fields", [{"cron": "*/10 * * * *"}, {"end": "2025-12-24"}, {"zone": "Asia/Tokyo"}])
+def test_a_change_of_the_times_plans_anew(wall, fields):
+    schedule = made.add(catch_up="all", cron="*/5 * * * *")
+    wall.advance(11 * 60)
+    schedules.change(kit.ANN, schedule.id, fields)
+    assert made.stored(schedule).next_at_ms > clock.now_ms()
