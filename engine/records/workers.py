@@ -43,6 +43,11 @@ def live(reader: Reader) -> list[Row]:
     return reader.read("select * from workers where stopped_at_ms is null")
 
 
+def last_heard_ms(reader: Reader) -> int:
+    """Return the latest heartbeat of any worker, 0 without one; ahead of now where the clock was set back."""
+    return int(reader.value("select coalesce(max(heartbeat_at_ms), 0) from workers"))
+
+
 def paused_scopes(reader: Reader) -> set[str]:
     """Return the paused task types; `*` stands for the whole queue."""
     return {row["scope"] for row in reader.read("select scope from queue_pauses")}

@@ -16,7 +16,7 @@ from engine import clock, lifecycle, log, registry, settings
 from engine.errors import Forbidden, OffloadError
 from engine.lib import cron
 from engine.queries import access
-from engine.records import db, schedules
+from engine.records import db, schedules, workers
 from engine.records.db import LockedOrFull, Reader, Transaction
 from engine.records.schedules import Schedule
 from engine.services.schedules.drafts import first_due
@@ -92,10 +92,11 @@ def jitter_ms(schedule: Schedule, due_at_ms: int) -> int:
 def _mind_the_clock(now_ms: int) -> None:
     """Plan anew when the clock was set back: plans made while it was ahead may lie years away.
 
-    What was enqueued then stays recorded and is not repeated; what was only skipped then comes again.
+    What was enqueued then stays recorded and is not repeated; what was only skipped then comes again. The
+    first beat of a process asks when any worker was heard of last: the clock may have changed in between.
     """
     global _beaten_at_ms
-    before_ms, _beaten_at_ms = _beaten_at_ms, now_ms
+    before_ms, _beaten_at_ms = _beaten_at_ms or workers.last_heard_ms(db.main()), now_ms
     if now_ms > before_ms - _SET_BACK_MS:
         return
     with db.main().write() as tx:

@@ -249,6 +249,17 @@ def test_a_clock_that_was_ahead_for_a_while_silences_nothing(wall):
     assert made.decisions(ending) == [(5, "enqueued")]
 
 
+def test_a_clock_set_back_while_no_worker_ran_silences_nothing(wall, monkeypatch):
+    schedule = made.add(catch_up="skip")
+    wall.advance(30 * 24 * HOUR_S)
+    kit.register_worker("ahead", started_at_ms=clock.now_ms())
+    schedules.enqueue_due()
+    wall.advance(-30 * 24 * HOUR_S + 240)
+    monkeypatch.setattr(beat, "_beaten_at_ms", 0)  # as in a process that has just started
+    assert schedules.enqueue_due() == 0
+    assert made.stored(schedule).next_at_ms == kit.NOON_MS + 5 * made.MINUTE_MS
+
+
 def test_payload_that_no_longer_validates_is_refused_and_the_plan_goes_on(wall):
     schedule = made.add()
     with db.main().write() as tx:
