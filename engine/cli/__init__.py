@@ -1,7 +1,6 @@
 """The command line. Each subcommand is a module here, imported only when it is used."""
 
 import importlib
-import json
 import sys
 from collections.abc import Mapping
 from itertools import pairwise
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from engine import log
+from engine.cli.output import print_json
 from engine.errors import InvalidInput, NotFound, OffloadError, TooLarge
 
 COMMANDS: Mapping[str, str] = {
@@ -65,6 +65,9 @@ def main() -> None:
         _fail(error.format_message(), {"code": "usage", "message": error.format_message()}, EXIT_INVALID)
     except click.Abort:
         sys.exit(130)
+    except UnicodeEncodeError:
+        message = "An argument is not UTF-8 text."
+        _fail(message, {"code": "usage", "message": message}, EXIT_INVALID)
     except OffloadError as error:
         invalid = isinstance(error, InvalidInput | NotFound | TooLarge)
         _fail(error.message, error_document(error), EXIT_INVALID if invalid else EXIT_ERROR)
@@ -84,7 +87,7 @@ def error_document(error: OffloadError) -> dict[str, Any]:
 
 def _fail(message: str, document: Mapping[str, Any], status: int) -> None:
     if _wants_json():
-        click.echo(json.dumps({"error": document}, ensure_ascii=False))
+        print_json({"error": document})
     else:
         click.echo(f"Error: {message}", err=True)
         for path, text in document.get("fields", {}).items():

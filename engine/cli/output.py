@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from engine.lib.storable import storable
 from engine.words import Actor, Role
 
 COMMAND_LINE = Actor("system", Role.ADMIN, "cli")
@@ -26,8 +27,9 @@ def format_option(function: Command) -> Command:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document."""
-    click.echo(json.dumps(document, ensure_ascii=False, default=str))
+    """Print one JSON document; half a surrogate pair, which has no UTF-8 form, stays escaped."""
+    text = json.dumps(document, ensure_ascii=False, default=str)
+    click.echo(text if storable(text) == text else json.dumps(document, default=str))
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], empty: str) -> None:

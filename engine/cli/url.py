@@ -11,6 +11,9 @@ from engine.cli.output import format_option, print_json
 from engine.errors import InvalidInput
 from engine.lib import addresses
 
+_LINES = click.File("r", encoding="utf-8", errors="surrogateescape")
+"""Bytes that are no UTF-8 spoil their own line only."""
+
 
 @click.group()
 def command() -> None:
@@ -21,7 +24,7 @@ def command() -> None:
 @click.argument("url", required=False)
 @click.option("--answers", help="Addresses its name shall be taken to resolve to, separated by commas.")
 @click.option("--resolve", is_flag=True, help="Look its name up; without this, only the spelling is judged.")
-@click.option("--batch", type=click.File("r", encoding="utf-8"), help="JSON lines to judge; - for input.")
+@click.option("--batch", type=_LINES, help="JSON lines to judge; - for input.")
 @format_option
 def check(url: str | None, answers: str | None, resolve: bool, batch: Any, fmt: str) -> None:
     """Judge URL as every outbound call is judged. Nothing is sent to it."""
@@ -57,7 +60,7 @@ def _judge_line(line: str) -> dict[str, Any]:
     """Judge one JSON line; a line that cannot be read is refused like a bad address, so that order holds."""
     try:
         asked = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"url": None, "allowed": False, "reason": "the line is not JSON"}
     if not isinstance(asked, dict) or not isinstance(asked.get("url"), str):
         return {"url": None, "allowed": False, "reason": "the line has no text under `url`"}

@@ -204,3 +204,8 @@ def test_workers_are_listed_with_what_they_do(run, run_json):
     assert (worker["worker_id"], worker["tasks"], worker["types"]) == ("w1", [task.id], ["probe"])
     assert worker["state"].startswith("silent for ")
     assert state(task) == "running"
+
+
+def test_an_argument_that_is_no_text_is_a_usage_error(run):
+    status, out, _err = run("tasks", "show", "x\udcff", "--format", "json")
+    assert (status, json.loads(out)["error"]["code"]) == (2, "usage")

@@ -57,3 +57,14 @@ def test_answers_each_line_of_a_batch_in_order(data_dir):
 @pytest.mark.parametrize("args", [[], ["http://a.com", "--batch", "-"]])
 def test_needs_one_source(data_dir, args):
     assert CliRunner().invoke(command, ["check", *args], input="").exception
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"url": "http://\\ud800.com/"}', b'{"url": "http://\xff.com/"}', b"\xff", b"[" * 100_000],
+    ids=["half a surrogate pair", "no UTF-8 in a URL", "no UTF-8", "nested too deeply"],
+)
+def test_a_line_that_cannot_be_read_spoils_no_other(data_dir, line):
+    text = b"\n".join([line, b'{"url": "http://a.com/"}'])
+    refused, allowed = map(json.loads, run("--batch", "-", text=text).stdout.splitlines())
+    assert (refused["allowed"], allowed["allowed"]) == (False, True)
