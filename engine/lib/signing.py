@@ -77,9 +77,9 @@ def why_invalid(
         return "a header is missing: webhook-id and webhook-signature are needed"
     if not re.fullmatch(r"[0-9]{1,12}", timestamp):
         return "the timestamp is not a number of whole seconds"
-    if int(timestamp) < now_s - tolerance_s:
+    if not int(timestamp) >= now_s - tolerance_s:
         return "the message is too old"
-    if int(timestamp) > now_s + tolerance_s:
+    if not int(timestamp) <= now_s + tolerance_s:
         return "the timestamp lies in the future"
     given = [part.removeprefix(_VERSION) for part in signature.split() if part.startswith(_VERSION)]
     if not given:
@@ -92,7 +92,7 @@ def why_invalid(
 
 
 def _digest(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
-    text = f"{message_id}.{timestamp}.".encode() + body
+    text = f"{message_id}.{timestamp}.".encode("utf-8", "replace") + body
     return base64.b64encode(hmac.new(_key(secret), text, hashlib.sha256).digest()).decode()
 
 

@@ -78,7 +78,7 @@ def test_replay_repeats_what_failed(data_dir):
     with db.main().write() as tx:
         delivery_id = lifecycle.emit_test(tx, made.endpoint)
         rows.end_delivery(tx, delivery_id, "failed", now_ms=1)
-    found = run("replay", "--failed", "--since", "2026-01-01T00:00:00+0000", "--format", "json")
+    found = run("replay", "--failed", "--since", "2026-01-01T00:00:00.000Z", "--format", "json")
     assert json.loads(found.stdout) == {"n_deliveries": 1, "delivery_ids": [delivery_id]}
     assert reads.delivery(SYSTEM, delivery_id)["state"] == "waiting"
     assert run("replay", delivery_id).exception.code == "not_ended"

@@ -56,6 +56,7 @@ def test_the_standards_own_library_accepts_our_headers():
     [
         ({"body": BODY + b" "}, "no signature matches"),
         ({"message_id": "msg_other"}, "no signature matches"),
+        ({"message_id": "msg_\udcff"}, "no signature matches"),
         ({"secrets": [signing.new_secret()]}, "no signature matches"),
         ({"signature": "v1,AAAA"}, "no signature matches"),
         ({"signature": "v1a," + SIGNATURE[3:]}, "no signature of version v1"),
@@ -74,6 +75,10 @@ def test_says_why_a_message_is_not_genuine(changes, reason):
 def test_the_tolerance_holds_both_ways():
     assert verdict(now_s=TIMESTAMP + 300) is None
     assert verdict(now_s=TIMESTAMP - 300) is None
+
+
+def test_an_age_that_is_no_number_is_never_right():
+    assert verdict(now_s=float("nan")) == "the message is too old"
 
 
 def test_any_secret_and_any_signature_may_match():
