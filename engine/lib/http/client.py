@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import httpcore
 import httpx
@@ -166,8 +167,9 @@ def _exchange(request: Request, limits: Limits, call: Guard) -> Answer:
             raise CallFailed("protocol_error", "The server wants to speak another protocol.")
         call.begin_body()
         began_ms = call.elapsed_ms
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
+        headers = [(name.decode("latin-1"), _text(value)) for name, value in response.headers]
         content, n_raw = _read(request.method, response, headers, limits)
+        _give_up_when_more_came(response)
         call.timing.body_ms += call.elapsed_ms - began_ms
     return Answer(response.status, headers, content, request.url, n_raw, 0, call.timing)
 
@@ -200,6 +202,24 @@ def _host(url: str) -> str:
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
+
+
+def _text(value: bytes) -> str:
+    """Return a header's value: UTF-8 where it is that, as in file names and redirects, else Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _give_up_when_more_came(response: httpcore.Response) -> None:
+    """Close a connection on which bytes follow the answer: the next call would take them for its own.
+
+    httpcore does not tell them; `_stream`, `_connection` and `_h11_state` are private, and pinned by a test.
+    """
+    stream: Any = response.stream
+    if stream._stream._connection._h11_state.trailing_data[0]:
+        response.extensions["network_stream"].spoil()
 
 
 @contextmanager

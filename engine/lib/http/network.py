@@ -65,6 +65,11 @@ class Stream(httpcore.NetworkStream):
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._spoilt = False
+
+    def spoil(self) -> None:
+        """Have the connection closed before it is used again."""
+        self._spoilt = True
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = self._until_done(partial(self._sock.recv, max_bytes), select.POLLIN, httpcore.ReadError)
@@ -108,6 +113,8 @@ class Stream(httpcore.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":  # httpcore asks it to learn whether an idle connection was closed
+            if self._spoilt:
+                return True
             poll = select.poll()
             poll.register(self._sock, select.POLLIN)
             return any(event & _READABLE for _, event in poll.poll(0))

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from engine.lib import http, trace
 from engine.lib.http import CallFailed, Limits, Request, client
-from tests.lib.http.hostile import answer, raw, redirect, serving
+from tests.lib.http.hostile import KEEP, answer, raw, redirect, serving
 
 MB = 1024 * 1024
 LIMITS = Limits(timeout_s=5, raw_bytes=5 * MB, inflated_bytes=10 * MB)
@@ -73,6 +73,16 @@ def test_keeps_connections_for_reads_only(server):
     for _ in range(2):
         http.send(Request("POST", f"{server.url}/a", {}, b"x"), LIMITS)
     assert server.connections == 3
+
+
+def test_what_follows_an_answer_is_not_the_next_answer(server):
+    extra = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"
+    server.on["/lies"] = lambda sock, request: (
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none" + extra) or KEEP
+    )
+    server.on["/a"] = answer(b"right")
+    assert [get(f"{server.url}{path}").body for path in ("/lies", "/a", "/a")] == [b"one", b"right", b"right"]
+    assert server.connections == 2
 
 
 def test_keeps_no_cookies(server):
@@ -303,7 +313,7 @@ def test_the_largest_allowed_body_is_read(server):
         (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "protocol_error"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "protocol_error"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "protocol_error"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 150_000 + b"\r\n\r\n", "protocol_error"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 170_000 + b"\r\n\r\n", "protocol_error"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"x" * 99)[:-9], "body_cut"),
         (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nplain text", "body_damaged"),
     ],
@@ -385,6 +395,12 @@ def test_checks_the_address_of_each_hop(server, target):
 def test_other_schemes_and_spellings_are_refused(server, target):
     server.on["/1"] = redirect(target)
     assert refused(f"{server.url}/1").code == "address_not_allowed"
+
+
+def test_a_location_in_utf_8_is_read_as_such(server):
+    server.on["/1"] = raw("HTTP/1.1 302 Found\r\nLocation: /caf\u00e9\r\nContent-Length: 0\r\n\r\n".encode())
+    server.on["/caf%C3%A9"] = answer(b"coffee")
+    assert get(f"{server.url}/1").body == b"coffee"
 
 
 @pytest.mark.parametrize("target", ["http:\\\\evil.com", "/a b", "/\tb"])
