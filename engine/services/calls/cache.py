@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from engine import clock
@@ -101,11 +104,31 @@ def time_to_live_s(call: ApiCall, status: int, headers: list[tuple[str, str]]) -
     found: dict[str, str] = {}
     for name, value in headers:
         found[name.lower()] = f"{found[name.lower()]}, {value}" if name.lower() in found else value
-    control = found.get("cache-control", "").lower()
-    if not applies(call) or status not in _KEPT_STATUS or "set-cookie" in found or found.get("vary") == "*":
+    varies = {name.strip() for name in found.get("vary", "").split(",")}
+    if not applies(call) or status not in _KEPT_STATUS or "set-cookie" in found or "*" in varies:
         return 0
-    if re.search(r"\b(no-store|no-cache|private)\b", control):
+    if re.search(r"\b(no-store|no-cache|private)\b", found.get("cache-control", "").lower()):
         return 0
-    allowed = re.search(r"\bmax-age=\"?(\d{1,9})", control)
-    asked = float(call.cache_ttl_s or 0)
-    return min(asked, float(allowed[1])) if allowed else asked
+    return min(float(call.cache_ttl_s or 0), _allowed_s(found))
+
+
+def _allowed_s(headers: Mapping[str, str]) -> float:
+    """Return how long the server lets an answer be kept from now on (RFC 9111, sections 4.2.1 and 5.3)."""
+    now_s, age = clock.now_ms() / 1000, headers.get("age", "").strip()
+    max_age = re.search(r"\bmax-age=\"?(\d{1,9})", headers.get("cache-control", "").lower())
+    if max_age:
+        lifetime_s = float(max_age[1])
+    elif "expires" in headers:
+        dated = _read_date(headers.get("date", ""))
+        lifetime_s = (_read_date(headers["expires"]) or 0.0) - (now_s if dated is None else dated)
+    else:
+        return math.inf
+    return lifetime_s - (float(age[:9]) if age.isascii() and age.isdigit() else 0.0)
+
+
+def _read_date(text: str) -> float | None:
+    """Return an HTTP date in seconds since 1970; None for what is none, such as `Expires: 0`."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -56,6 +56,11 @@ def test_is_never_shared_between_people():
         [("Vary", "*")],
         [("Cache-Control", "public"), ("Cache-Control", "no-store")],
         [("Cache-Control", "max-age=0")],
+        [("Vary", "Accept, *")],
+        [("Vary", "Accept"), ("Vary", "*")],
+        [("Expires", "0")],
+        [("Expires", "Thu, 01 Jan 1970 00:00:00 GMT")],
+        [("Cache-Control", "max-age=60"), ("Age", "60")],
     ],
 )
 def test_obeys_the_server(headers):
@@ -67,6 +72,10 @@ def test_the_shorter_time_counts(wall):
     assert cache.time_to_live_s(call(), 200, [("Cache-Control", "max-age=30")]) == 30
     assert cache.time_to_live_s(call(), 200, [("Cache-Control", "max-age=300")]) == 60
     assert cache.time_to_live_s(call(), 200, []) == 60
+    dates = [("Date", "Sun, 06 Nov 1994 08:49:37 GMT"), ("Expires", "Sun, 06 Nov 1994 08:49:57 GMT")]
+    assert cache.time_to_live_s(call(), 200, dates) == 20
+    assert cache.time_to_live_s(call(), 200, [*dates, ("Age", "5")]) == 15
+    assert cache.time_to_live_s(call(), 200, [*dates, ("Cache-Control", "max-age=40")]) == 40
 
 
 @pytest.mark.parametrize(
