@@ -172,6 +172,8 @@ class _Run:
         call = reveal(self._task.owner, _parse(json.loads(row["request"])))
         if kept := cache.find(self._task.owner, call):
             return {**kept.document, "from_cache": True, "cached_at": clock.iso(kept.created_at_ms)}
+        if call.free:
+            single.count_late(self._task.owner, call)
         limits = replace(
             Limits.from_settings(call.timeout_s), raw_bytes=_ITEM_BYTES, inflated_bytes=_ITEM_BYTES
         )

@@ -42,6 +42,15 @@ def count(tx: Transaction, owner: str, call: ApiCall) -> None:
         raise RateLimited(message, retry_at_ms=opens_ms)
 
 
+def count_late(owner: str, call: ApiCall) -> None:
+    """Count a call whose kept answer ended before its task began."""
+    try:
+        with db.main().write() as tx:
+            count(tx, owner, call)
+    except RateLimited as error:
+        raise PermanentFailure(error.message, code=error.code) from error
+
+
 def store(tx: Transaction, task: Task, call: ApiCall) -> None:
     """Write the history row of a new call."""
     calls.add(
@@ -72,7 +81,7 @@ def perform(payload: ApiCall, task: TaskHandle) -> dict[str, Any]:
     if kept := cache.find(task.owner, call):
         return _from_cache(kept, task)
     if payload.free:
-        _count_late(task.owner, call)
+        count_late(task.owner, call)
     n_tries, spent_ms = calls.tries(db.main(), task.id) if task.attempt > 1 else (0, 0)
     course = making.Course(n_tries, spent_ms / 1000)
     try:
@@ -127,15 +136,6 @@ def _from_cache(kept: cache.Kept, task: TaskHandle) -> dict[str, Any]:
         error.result = result
         raise error
     return result
-
-
-def _count_late(owner: str, call: ApiCall) -> None:
-    """Count a call whose kept answer ended before its task began."""
-    try:
-        with db.main().write() as tx:
-            count(tx, owner, call)
-    except RateLimited as error:
-        raise PermanentFailure(error.message, code=error.code) from error
 
 
 def _record(task_id: str, course: making.Course, result: dict[str, Any], error_code: str | None) -> None:

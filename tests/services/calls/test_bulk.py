@@ -105,6 +105,24 @@ def test_every_call_counts_against_the_limit(server, monkeypatch):
         submit([f"{server.url}/a"])
 
 
+def test_an_item_whose_kept_answer_has_ended_meanwhile_counts(server, monkeypatch, wall):
+    monkeypatch.setenv("OFFLOAD_CALLS_PER_HOUR", "2")
+    from engine import settings
+
+    settings.get.cache_clear()
+    server.on["/a"] = answer(b"x")
+    kept = {"url": f"{server.url}/a", "cache_ttl_s": 60}
+    submit([kept])
+    run_next()
+    task = submit([kept] * 4)
+    wall.advance(61)
+    server.on["/a"] = answer(b"x", Cache_Control="no-store")
+    run_next()
+    codes = [row["error_code"] for row in calls.items(db.main(), task.id)]
+    assert sorted(codes, key=str) == [None, "rate_limited", "rate_limited", "rate_limited"]
+    assert len(server.requests) == 2
+
+
 class Gauge:
     """How many requests are being answered, and the most there ever were."""
 
