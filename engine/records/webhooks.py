@@ -58,6 +58,8 @@ class Target:
 
 
 _ENDPOINT = tuple(f.name for f in fields(Endpoint))
+_LATELY = 1_000
+"""Deliveries looked through for how fast a host answers."""
 _CHANGEABLE = frozenset(_ENDPOINT) - {"id", "owner", "created_at_ms"}
 
 
@@ -174,11 +176,11 @@ def delivery(reader: Reader, delivery_id: str) -> Row | None:
     )
 
 
-def n_busy(reader: Reader, host: str, now_ms: int, *, beside: str) -> int:
-    """Count the deliveries to a host that are on their way at this moment, beside one."""
-    sql = """select count(*) from webhook_deliveries
-             where host = :host and state = 'waiting' and busy_until_ms > :now and id <> :beside"""
-    return int(reader.value(sql, host=host, now=now_ms, beside=beside))
+def n_busy(reader: Reader, host: str, now_ms: int, *, beside: str, url: str | None = None) -> int:
+    """Count the deliveries to a host (or to one URL of it) that are on their way now, beside one."""
+    sql = """select count(*) from webhook_deliveries where host = :host and state = 'waiting'
+                 and busy_until_ms > :now and id <> :beside and url = coalesce(:url, url)"""
+    return int(reader.value(sql, host=host, now=now_ms, beside=beside, url=url))
 
 
 def n_waiting(reader: Reader, host: str) -> int:
@@ -187,11 +189,14 @@ def n_waiting(reader: Reader, host: str) -> int:
     return int(reader.value(sql, host=host))
 
 
-def last_duration_ms(reader: Reader, host: str) -> int:
-    """Return how long the latest attempt to a host took, 0 if there was none."""
-    sql = """select last_ms from webhook_deliveries where host = :host and last_ms is not null
+def last_duration_ms(reader: Reader, host: str, url: str | None = None) -> int | None:
+    """Return how long the latest attempt to a host (or one URL of it) took; None without one lately."""
+    sql = """select last_ms from
+                 (select seq, host, url, last_ms from webhook_deliveries order by seq desc limit :n) as recent
+             where host = :host and url = coalesce(:url, url) and last_ms is not null
              order by seq desc limit 1"""
-    return int(reader.value(sql, host=host) or 0)
+    found: int | None = reader.value(sql, host=host, url=url, n=_LATELY)
+    return found
 
 
 def move(tx: Transaction, delivery_id: str, url: str, host: str) -> None:

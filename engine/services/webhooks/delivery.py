@@ -86,14 +86,25 @@ def _begin(row: Row, url: str) -> int:
     with db.main().write() as tx:
         if url != row["url"]:
             webhooks.move(tx, row["id"], url, host)
-        last_ms = webhooks.last_duration_ms(tx, host)
-        if webhooks.n_busy(tx, host, now_ms, beside=row["id"]) >= (1 if last_ms > _SLOW_MS else PER_HOST):
-            queue_s = webhooks.n_waiting(tx, host) * last_ms / 1000
-            raise Deferred(
-                "Other deliveries to this host are on their way.",
-                delay_s=random.uniform(0.2, 0.4) + min(60.0, queue_s / PER_HOST / 2),  # noqa: S311 - spreads load
-            )
+        if wait_s := _wait_for_place_s(tx, row["id"], host, url, now_ms):
+            raise Deferred("Other deliveries to this host are on their way.", delay_s=wait_s)
         return webhooks.begin_attempt(tx, row["id"], now_ms=now_ms, busy_until_ms=busy_until_ms)
+
+
+def _wait_for_place_s(tx: Transaction, delivery_id: str, host: str, url: str, now_ms: int) -> float:
+    """Return how long to wait when the places at a host are taken; 0 when one is free.
+
+    A URL that answered fast the last time waits for its own deliveries only, so that a slow endpoint does not
+    hold up others that happen to live on the same host.
+    """
+    own_ms = webhooks.last_duration_ms(tx, host, url)
+    last_ms = (webhooks.last_duration_ms(tx, host) or 0) if own_ms is None else own_ms
+    beside = url if own_ms is not None and own_ms <= _SLOW_MS else None
+    n_busy = webhooks.n_busy(tx, host, now_ms, beside=delivery_id, url=beside)
+    if n_busy < (1 if last_ms > _SLOW_MS else PER_HOST):
+        return 0.0
+    queue_s = webhooks.n_waiting(tx, host) * last_ms / 1000
+    return random.uniform(0.2, 0.4) + min(60.0, queue_s / PER_HOST / 2)  # noqa: S311 - spreads load
 
 
 def _send(row: Row, url: str, secrets: list[str], task: TaskHandle) -> _Tried:

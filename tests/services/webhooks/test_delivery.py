@@ -386,6 +386,26 @@ def test_a_host_does_not_get_more_than_its_places(server, ann_made, wall, last_m
     assert server.requests == []
 
 
+def test_a_slow_endpoint_holds_up_no_other_of_its_host(server, ann_made, wall):
+    from engine.records import webhooks as rows
+
+    webhooks.create(ANN, {"url": f"{server.url}/slow"})
+    server.on["/hook"] = server.on["/slow"] = answer()
+    end_a_job()
+    run_next()
+    run_next()
+    end_a_job()
+    slow = next(d for d in deliveries() if d["url"].endswith("/slow"))["delivery_id"]
+    until_ms = int(wall() * 1000) + 9_000
+    with db.main().write() as tx:
+        rows.end_delivery(tx, slow, "waiting", now_ms=1, duration_ms=15_000, failed=False)
+        rows.begin_attempt(tx, slow, now_ms=int(wall() * 1000), busy_until_ms=until_ms)
+    n_before = len(server.requests)
+    run_next()
+    run_next()
+    assert [request.split(b" ")[1] for request in server.requests[n_before:]].count(b"/hook") == 1
+
+
 def test_a_delivery_whose_worker_died_is_made_again(server, ann_made, wall):
     server.on["/hook"] = answer()
     end_a_job()
