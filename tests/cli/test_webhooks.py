@@ -67,9 +67,9 @@ def test_a_second_secret_is_tried(data_dir):
 
 def test_replay_repeats_what_failed(data_dir):
     from engine import lifecycle, tasks
+    from engine.cli.output import COMMAND_LINE
     from engine.queries import webhooks as reads
     from engine.records import db
-    from engine.records import webhooks as rows
     from engine.services import webhooks
     from engine.words import SYSTEM
 
@@ -77,7 +77,8 @@ def test_replay_repeats_what_failed(data_dir):
     made = webhooks.create(SYSTEM, {"url": "https://hooks.example.com/"})
     with db.main().write() as tx:
         delivery_id = lifecycle.emit_test(tx, made.endpoint)
-        rows.end_delivery(tx, delivery_id, "failed", now_ms=1)
+    (task_id,) = [row["id"] for row in db.main().read("select id from tasks")]
+    lifecycle.cancel(COMMAND_LINE, task_id)
     found = run("replay", "--failed", "--since", "2026-01-01T00:00:00.000Z", "--format", "json")
     assert json.loads(found.stdout) == {"n_deliveries": 1, "delivery_ids": [delivery_id]}
     assert reads.delivery(SYSTEM, delivery_id)["state"] == "waiting"

@@ -53,7 +53,7 @@ class Limits:
     inflated_bytes: int
     redirects: int = 3
     start_only: bool = False
-    """Read only the first `raw_bytes` of the body, as sent: the status alone matters."""
+    """Read only the first `raw_bytes` of the body, as sent and asked for uncompressed: the status matters."""
 
     @classmethod
     def from_settings(cls, timeout_s: float | None = None, redirects: int = 3) -> "Limits":
@@ -151,7 +151,7 @@ def _exchange(request: Request, limits: Limits, call: Guard) -> Answer:
             "user-agent": USER_AGENT,
             "accept": "*/*",
             **_lower(request.headers),
-            "accept-encoding": "gzip",
+            "accept-encoding": "identity" if limits.start_only else "gzip",
         },
         content=request.content,
     )

@@ -196,7 +196,8 @@ def replay_failed(
     if owner is not None and not actor.may_see(owner):
         raise Forbidden("Deliveries of others are for the role ops.")
     with db.main().write() as tx:
-        ids = webhooks.ended_badly(tx, owner or actor.name, since_ms, endpoint_id, _REPLAYED_AT_ONCE)
+        found = webhooks.ended_badly(tx, owner or actor.name, since_ms, endpoint_id, _REPLAYED_AT_ONCE)
+        ids = [i for i in found if not webhooks.is_under_way(tx, i, lifecycle.DELIVERY_TYPE)]
         for delivery_id in ids:
             webhooks.begin_again(tx, delivery_id, clock.now_ms())
             lifecycle.deliver(tx, delivery_id)

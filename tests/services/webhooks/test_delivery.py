@@ -471,6 +471,25 @@ def test_all_that_failed_since_a_time_is_replayed(server, ann_made, settings, wa
     assert webhooks.replay_failed(BOB, since_ms=0) == []
 
 
+def test_a_delivery_that_is_just_ending_is_not_replayed_with_the_others(server, ann_made):
+    from engine.records import webhooks as rows
+
+    end_a_job()
+    delivery_id = deliveries()[0]["delivery_id"]
+    with db.main().write() as tx:
+        rows.end_delivery(tx, delivery_id, "failed", now_ms=1)
+    assert webhooks.replay_failed(ANN, since_ms=0) == []
+    run_next()  # its task, which finds nothing left to do
+    assert webhooks.replay_failed(ANN, since_ms=0) == [delivery_id]
+
+
+def test_answers_are_asked_for_in_plain_text(server, ann_made):
+    server.on["/hook"] = answer()
+    end_a_job()
+    run_next()
+    assert received(server)[0][0]["accept-encoding"] == "identity"
+
+
 def test_a_test_event_reaches_an_endpoint_that_is_off(server, ann_made):
     server.on["/hook"] = answer()
     webhooks.change(ANN, ann_made.endpoint.id, {"active": False})
