@@ -125,6 +125,8 @@ def _keep(cursor: TimedCursor, unit: Trace, sql: str, duration_ns: int) -> None:
         if len(unit.statements) >= MAX_STATEMENTS:
             return _only_count(cursor, unit, duration_ns)
         statement = unit.statements[sql] = Statement()
+        if not len(unit.statements) % REPEATED:  # a loop whose SQL holds literals makes new texts only
+            statement.caller = trace.calling_line()
     runs = statement.durations_ns
     n = len(runs)
     if n >= MAX_RUNS:

@@ -91,6 +91,15 @@ def test_the_line_that_repeats_a_statement_is_named(connection):
     assert function == "test_the_line_that_repeats_a_statement_is_named"
 
 
+def test_the_line_of_a_loop_that_writes_literals_is_named(connection):
+    with sqltrace.collect() as unit:
+        for number in range(5):
+            connection.execute(f"select a from t where a = {number}")
+    callers = [statement.caller for statement in unit.statements.values()]
+    assert callers[:4] == [""] * 4
+    assert callers[4].endswith("test_the_line_of_a_loop_that_writes_literals_is_named")
+
+
 def test_long_queries_on_the_event_loop_thread_are_told_apart(connection, monkeypatch):
     with sqltrace.collect(loop_thread=threading.get_ident()) as short:
         connection.execute("select 1")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.lib.sqltrace import fingerprint, fingerprint_id
-from engine.lib.trace import Operation, Trace
+from engine.lib.trace import Operation, Statement, Trace
 from engine.records.findings import Sighting
 from engine.services.monitor.unit import BANDED, HTTP, Heavy, Unit
 
@@ -56,21 +56,30 @@ def detect(unit: Unit, facts: Facts) -> Iterator[Sighting]:
 
 
 def _in_queries(unit: Unit, facts: Facts, trace: Trace) -> Iterator[Sighting]:
-    for sql, statement in tuple(trace.statements.items()):
-        n = len(statement.durations_ns)
-        cost_us = sum(statement.durations_ns) // 1000
-        where = f" at {statement.caller}" if statement.caller else ""
-        if n >= REPEATED and sql.lstrip()[:8].lower().startswith(_READS):
-            example = f"{n} times{where}: {fingerprint(sql)}"
-            yield _sighting(unit, "repeated_query", fingerprint_id(sql), cost_us, example)
-        if statement.n_on_loop and unit.kind == HTTP:
-            example = f"{statement.n_on_loop} on the event loop{where}: {fingerprint(sql)}"
-            yield _sighting(unit, "blocking_query", fingerprint_id(sql), cost_us, example)
+    for id_, (text, runs) in _by_fingerprint(trace).items():
+        n = sum(len(statement.durations_ns) for statement in runs)
+        cost_us = sum(sum(statement.durations_ns) for statement in runs) // 1000
+        caller = next((statement.caller for statement in runs if statement.caller), "")
+        where = f" at {caller}" if caller else ""
+        if n >= REPEATED and text.lstrip("( ").lower().startswith(_READS):
+            yield _sighting(unit, "repeated_query", id_, cost_us, f"{n} times{where}: {text}")
+        n_on_loop = sum(statement.n_on_loop for statement in runs)
+        if n_on_loop and unit.kind == HTTP:
+            example = f"{n_on_loop} on the event loop{where}: {text}"
+            yield _sighting(unit, "blocking_query", id_, cost_us, example)
     if facts.n_queries > MANY_QUERIES and unit.kind in BANDED:
         yield _sighting(unit, "many_queries", "", facts.query_us, f"{facts.n_queries} queries")
     if unit.duration_us >= DATABASE_SHARE_FROM_US and facts.query_us > DATABASE_SHARE * unit.duration_us:
         share = 100 * facts.query_us / unit.duration_us
         yield _sighting(unit, "database_share", "", facts.query_us, f"{share:.0f} % of {unit.duration_us} us")
+
+
+def _by_fingerprint(trace: Trace) -> dict[str, tuple[str, list[Statement]]]:
+    """Return the text of each fingerprint and its statements: SQL with literals in it has many."""
+    found: dict[str, tuple[str, list[Statement]]] = {}
+    for sql, statement in tuple(trace.statements.items()):
+        found.setdefault(fingerprint_id(sql), (fingerprint(sql), []))[1].append(statement)
+    return found
 
 
 def _in_operations(unit: Unit, trace: Trace) -> Iterator[Sighting]:

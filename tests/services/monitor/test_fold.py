@@ -112,6 +112,9 @@ def test_with_less_detail_only_evidence_is_kept_and_everything_is_counted():
     [
         ({"trace": traced(("select a from t where b = 1", [1] * 5))}, Heavy.REPEATED_QUERY),
         ({"trace": traced(("select a from t where b = 1", [1] * 4))}, 0),
+        ({"trace": traced(*((f"select a from t where b = {n}", [1]) for n in range(5)))}, Heavy.REPEATED_QUERY),
+        ({"trace": traced(*((f"select a from t where b = {n}", [1]) for n in range(4)))}, 0),
+        ({"trace": traced(("-- orders\n  select a from t", [1] * 5))}, Heavy.REPEATED_QUERY),
         ({"trace": traced(("update t set a = 1", [1] * 9))}, 0),
         ({"trace": traced(("begin immediate", [1] * 9))}, 0),
         ({"trace": traced(*((f"select a{n} from t", [1]) for n in range(21)))}, Heavy.MANY_QUERIES),
@@ -150,6 +153,14 @@ def test_equal_sightings_of_a_batch_are_one():
     (sighting,) = fold(*work).sightings.values()
     assert (sighting.n, sighting.cost_us, sighting.type) == (3, 150, "repeated_query")
     assert "5 times at shop.py:9 orders" in sighting.example
+
+
+def test_texts_that_differ_in_literals_only_are_one_finding():
+    """The fingerprint counts: an application that writes values into its SQL repeats itself all the same."""
+    runs = [(f"select a from t where b = {n}", [10]) for n in range(6)]
+    (sighting,) = fold(unit(trace=traced(*runs, caller="shop.py:9 orders"))).sightings.values()
+    assert sighting.example == "6 times at shop.py:9 orders: select a from t where b = ?"
+    assert sighting.cost_us == 60
 
 
 def test_three_units_computing_one_entry_at_once_are_a_stampede():
