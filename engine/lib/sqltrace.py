@@ -15,6 +15,7 @@ from time import perf_counter_ns
 from typing import Any, Self
 
 from engine.lib import trace
+from engine.lib.storable import storable
 from engine.lib.trace import (
     BLOCKING_NS,
     MAX_RUNS,
@@ -161,7 +162,7 @@ _MAX_CHARS = 2_000
 @lru_cache(maxsize=2_000)
 def fingerprint(sql: str) -> str:
     """Return the statement with literals replaced by `?`, lists of them by `(?+)`, and white space folded."""
-    text = _LITERALS.sub("?", _COMMENTS.sub(" ", sql[: _MAX_CHARS * 4]))
+    text = _LITERALS.sub("?", _COMMENTS.sub(" ", storable(sql[: _MAX_CHARS * 4])))
     text = " ".join(text.split())
     return _LISTS.sub("(?+)", text)[:_MAX_CHARS]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.lib.sqltrace import fingerprint, fingerprint_id
+from engine.lib.storable import storable
 from engine.lib.trace import Operation, Statement, Trace
 from engine.records.findings import Sighting
 from engine.services.monitor.unit import BANDED, HTTP, Heavy, Unit
@@ -17,6 +18,7 @@ DATABASE_SHARE_FROM_US = 50_000
 SLOW_CALL_US = 100_000
 """A shorter call inside a request is how work is handed over."""
 LARGE_BYTES = 1_000_000
+MAX_SUBJECT = 200
 STAMPEDE = 3
 """Units that compute the same cache entry at the same time."""
 
@@ -122,9 +124,9 @@ def _sighting(unit: Unit, type_: str, subject: str, cost_us: int, example: str) 
         service=unit.service,
         kind=unit.kind,
         name=unit.name,
-        subject=subject,
+        subject=storable(subject)[:MAX_SUBJECT],
         at_ms=unit.at_ms,
         cost_us=cost_us,
-        example=example[:500],
+        example=storable(example)[:500],
         correlation_id=unit.correlation_id,
     )

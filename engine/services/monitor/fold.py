@@ -8,7 +8,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
+from engine import log
 from engine.lib.sqltrace import fingerprint, fingerprint_id
+from engine.lib.storable import storable
 from engine.lib.trace import Trace
 from engine.records.findings import Sighting
 from engine.records.metrics import OTHER, TOTAL, Event, Series, SqlRun
@@ -26,6 +28,8 @@ from engine.services.monitor.unit import (
     Unit,
     classify,
 )
+
+_log = log.get(__name__)
 
 MAX_NAME = 200
 MAX_SQL = 30
@@ -52,6 +56,8 @@ class Batch:
     """What one flush writes."""
 
     n_units: int = 0
+    n_refused: int = 0
+    """Units that could not be folded; they are counted as dropped."""
     events: list[Event] = field(default_factory=list)
     minutes: dict[tuple[int, Series], Rollup] = field(default_factory=dict)
     sql_texts: dict[str, str] = field(default_factory=dict)
@@ -100,12 +106,19 @@ class Folder:
         self._sampled: dict[Series, int] = {}
 
     def fold(self, units: list[Unit], level: int) -> Batch:
-        """Return the rows of some units."""
-        batch = Batch(n_units=len(units))
+        """Return the rows of some units; one that cannot be folded costs only itself."""
+        batch = Batch()
         for number, unit in enumerate(units, 1):
-            self._add(batch, unit, level)
+            try:
+                self._add(batch, unit, level)
+                batch.n_units += 1
+            except Exception as error:  # noqa: BLE001 - whatever an application put into it
+                batch.n_refused += 1
+                refused = repr(error)
             if not number % YIELD_EVERY:
                 time.sleep(0)
+        if batch.n_refused:
+            _log.warning("monitor_units_refused", n=batch.n_refused, last_error=refused)
         for sighting in findings.stampedes(units):
             batch.see(sighting)
         batch.count()
@@ -113,7 +126,7 @@ class Folder:
 
     def _add(self, batch: Batch, unit: Unit, level: int) -> None:
         series = series_of(unit)
-        unit.name = series.name
+        unit.service, unit.name = series.service, series.name
         minute = unit.at_ms - unit.at_ms % MINUTE_MS
         facts = _roll_queries(batch, minute, unit) if unit.trace is not None else _NOTHING
         band = self._band(unit)
@@ -202,7 +215,7 @@ class Folder:
             correlation_id=unit.correlation_id,
             parent_id=unit.parent_id,
             user_hash=self._user_hash(unit.user) if unit.user else None,
-            role=unit.role,
+            role=storable(unit.role) if unit.role else unit.role,
             keep_reason=reason,
             detail=_detail(unit, reason),
         )
@@ -216,9 +229,13 @@ class Folder:
 @lru_cache(maxsize=4_000)
 def clean_name(name: str) -> str:
     """Make a name safe to store and show: printable, at most `MAX_NAME` characters, none of our own words."""
-    text = "".join(c if c.isprintable() else "?" for c in name[: MAX_NAME + 1])
-    text = text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
+    text = _printable(name)
     return f"_{text}" if text in ("", TOTAL, OTHER) else text
+
+
+def _printable(text: str) -> str:
+    text = "".join(c if c.isprintable() else "?" for c in text[: MAX_NAME + 1])
+    return text if len(text) <= MAX_NAME else text[: MAX_NAME - 1] + "…"
 
 
 def series_of(unit: Unit) -> Series:
@@ -233,6 +250,8 @@ def _series(
     service: str, kind: str, name: str, method: str, outcome: str, status_class: int, failed: bool
 ) -> Series:
     outcome = outcome or (f"{status_class}xx" if status_class else "failed" if failed else "succeeded")
+    said = map(_printable, (service, kind, method, outcome))
+    service, kind, method, outcome = said
     return Series(service, kind, clean_name(name), method, outcome)
 
 
@@ -306,4 +325,5 @@ def _detail(unit: Unit, reason: str | None) -> str | None:
         ]
     if trace is not None and trace.dropped_runs:
         detail["queries_only_counted"] = trace.dropped_runs
-    return json.dumps(detail, separators=(",", ":")) if detail else None
+    text = json.dumps(detail, separators=(",", ":"), ensure_ascii=False, default=str) if detail else None
+    return storable(text) if text else None

@@ -25,6 +25,8 @@ CALM_JUDGEMENTS = 6
 """So many judgements in a row below a third of the budget before detail steps up again."""
 TARGETS_S = 30.0
 SLOW_LINES = 20
+MAX_TEXTS = 10_000
+"""Statements whose text is known to be stored; beyond it they are offered anew."""
 
 _log = log.get(__name__)
 
@@ -131,6 +133,7 @@ class Recorder:
             units = self._buffer.take(MAX_BATCH)
             self._pending = Batch(n_units=len(units))  # what is lost if folding raises
             self._pending = self._folder.fold(units, self.level)
+            self._buffer.drop(self._pending.n_refused)
         batch = self._pending
         cost = self._account.close(batch, self._buffer.n_dropped)
         try:
@@ -144,15 +147,14 @@ class Recorder:
         self._account.end()
         self.n_stored += batch.n_units
         self._pending = None
+        self._texts = self._texts | set(batch.sql_texts) if len(self._texts) < MAX_TEXTS else set()
         for event in batch.slow[:SLOW_LINES]:
             _log_slow(event)
 
     def _store(self, tx: db.Transaction, batch: Batch) -> None:
         metrics.add_events(tx, self._ids, batch.events)
         rollups.add_minutes(tx, self._ids, batch.minutes)
-        new_texts = {k: v for k, v in batch.sql_texts.items() if k not in self._texts}
-        metrics.add_sql_texts(tx, new_texts)
-        self._texts = (self._texts | set(new_texts)) if len(self._texts) < 10_000 else set()
+        metrics.add_sql_texts(tx, {k: v for k, v in batch.sql_texts.items() if k not in self._texts})
         for sighting in batch.sightings.values():
             findings.see(tx, sighting)
 

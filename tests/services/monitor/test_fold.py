@@ -112,7 +112,10 @@ def test_with_less_detail_only_evidence_is_kept_and_everything_is_counted():
     [
         ({"trace": traced(("select a from t where b = 1", [1] * 5))}, Heavy.REPEATED_QUERY),
         ({"trace": traced(("select a from t where b = 1", [1] * 4))}, 0),
-        ({"trace": traced(*((f"select a from t where b = {n}", [1]) for n in range(5)))}, Heavy.REPEATED_QUERY),
+        (
+            {"trace": traced(*((f"select a from t where b = {n}", [1]) for n in range(5)))},
+            Heavy.REPEATED_QUERY,
+        ),
         ({"trace": traced(*((f"select a from t where b = {n}", [1]) for n in range(4)))}, 0),
         ({"trace": traced(("-- orders\n  select a from t", [1] * 5))}, Heavy.REPEATED_QUERY),
         ({"trace": traced(("update t set a = 1", [1] * 9))}, 0),
@@ -190,6 +193,28 @@ def test_three_units_computing_one_entry_at_once_are_a_stampede():
 )
 def test_hostile_names_are_made_harmless(name, clean):
     assert clean_name(name) == clean
+
+
+def test_text_that_no_database_takes_is_made_fit():
+    """Half a surrogate pair has no UTF-8 form (Unicode 16.0, D92)."""
+    bad = "\udc80x"
+    work = traced((f"select '{bad}' from t", [1] * 5))
+    work.operations.append(trace.Operation("render", bad, 1, False, bad, 0))
+    made = unit(name=bad, method=bad, outcome=bad, error=bad, path=bad, user=bad, role=bad, trace=work)
+    made.service = bad
+    batch = fold(made)
+    (event,) = batch.events
+    assert event.series == Series("?x", "http", "?x", "?x", "?x")
+    assert json.loads(event.detail)["error"] == "?x"
+    assert {s.subject for s in batch.sightings.values() if s.type == "render_in_request"} == {"?x"}
+    texts = (event.detail, event.role, *batch.sql_texts.values(), *map(repr, batch.sightings.values()))
+    assert all(text.encode() for text in texts)
+
+
+def test_a_unit_that_cannot_be_folded_costs_only_itself():
+    batch = fold(unit(10), unit("a while"), unit(30))
+    total = batch.minutes[MINUTE, Series("shop", "http", TOTAL, "", "")]
+    assert (batch.n_units, batch.n_refused, total.histogram.count) == (2, 1, 2)
 
 
 def test_users_are_told_apart_without_naming_them():

@@ -7,7 +7,7 @@ import pytest
 
 from engine.lib import trace
 from engine.lib.histogram import Histogram
-from engine.records import db
+from engine.records import db, recorders
 from engine.services import monitor
 from engine.services.monitor import Unit
 from engine.services.monitor.beat import close_dead_recorders
@@ -111,6 +111,30 @@ def test_a_locked_database_loses_nothing(data_dir, monkeypatch):
     record(1)
     monitor.flush()
     assert (n_events(), rolled().count) == (3, 3)
+
+
+def test_what_cannot_be_folded_is_counted_as_dropped(data_dir):
+    record(1)
+    record(1, duration_us=None)
+    monitor.flush()
+    (recorder,) = db.metrics().read("select n_stored, n_dropped from recorders")
+    assert tuple(recorder) == (1, 1)
+    assert rolled().count == 1
+
+
+def test_a_text_is_stored_with_the_batch_that_is_tried_again(data_dir, monkeypatch):
+    """A full disk undoes a batch after some of it was written; the second try writes all of it."""
+    with monitor.measure("task", "report"):
+        db.main().read("select 7 as seven")
+    with monkeypatch.context() as patch, pytest.raises(db.LockedOrFull):
+        patch.setattr(recorders, "report", full_disk)
+        monitor.flush()
+    monitor.flush()
+    assert "select ? as seven" in {r["text"] for r in db.metrics().read("select text from sql_texts")}
+
+
+def full_disk(*args, **values):
+    raise db.LockedOrFull("database or disk is full")
 
 
 def test_stopping_stores_the_rest_and_leaves_no_trace_of_a_death(data_dir):
