@@ -2,6 +2,9 @@
 
 from engine.records import db
 
+UNKNOWN = "_unknown"
+"""The service of a process of which nothing but its counter file is known."""
+
 
 def register(tx: db.Transaction, recorder_id: str, service: str, at_ms: int) -> None:
     """Enter a process that begins to record."""
@@ -62,13 +65,16 @@ def add_cost(
 
 
 def end(tx: db.Transaction, recorder_id: str, *, at_ms: int, n_recorded: int | None = None) -> int:
-    """Close a recorder once; return how many units died with it (`n_recorded` by its counter file)."""
-    row = tx.one(
-        "select n_stored, n_dropped from recorders where id = :id and ended_at_ms is null", id=recorder_id
-    )
-    if row is None:
+    """Close a recorder once; return how many units died with it (`n_recorded` by its counter file).
+
+    One that died before it could be entered is entered now, under the name `UNKNOWN`.
+    """
+    row = tx.one("select n_stored, n_dropped, ended_at_ms from recorders where id = :id", id=recorder_id)
+    if row is None and n_recorded:
+        register(tx, recorder_id, UNKNOWN, at_ms)
+    elif row is None or row["ended_at_ms"] is not None:
         return 0
-    kept = row["n_stored"] + row["n_dropped"]
+    kept = row["n_stored"] + row["n_dropped"] if row else 0
     lost = max(0, n_recorded - kept) if n_recorded is not None else 0
     tx.run(
         "update recorders set ended_at_ms = :at, n_lost = :lost where id = :id",

@@ -7,7 +7,9 @@ def test_a_killed_recorder_tells_what_it_lost_once(data_dir):
         recorders.report(tx, "1-a", at_ms=2_000, n_stored=90, n_dropped=4, level=2)
         assert recorders.end(tx, "1-a", at_ms=9_000, n_recorded=100) == 6
         assert recorders.end(tx, "1-a", at_ms=9_500, n_recorded=100) == 0
-        assert recorders.end(tx, "unknown", at_ms=9_500, n_recorded=100) == 0
+        assert recorders.end(tx, "never entered", at_ms=9_500, n_recorded=7) == 7
+        assert recorders.end(tx, "never entered", at_ms=9_600, n_recorded=7) == 0
+        assert recorders.end(tx, "never used", at_ms=9_500, n_recorded=0) == 0
     assert db.metrics().value("select n_lost from recorders where id = '1-a'") == 6
 
 

@@ -5,6 +5,8 @@ what was not flushed, at most a second's worth; how much that was is told by the
 """
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from secrets import randbits
@@ -24,7 +26,10 @@ JUDGE_S = 10.0
 CALM_JUDGEMENTS = 6
 """So many judgements in a row below a third of the budget before detail steps up again."""
 TARGETS_S = 30.0
+STOP_S = 8.0
+"""Longest wait at the end of a process; container tools kill after 10 s."""
 SLOW_LINES = 20
+COMPLAIN_S = 60.0
 MAX_TEXTS = 10_000
 """Statements whose text is known to be stored; beyond it they are offered anew."""
 
@@ -41,9 +46,11 @@ class Recorder:
         self._buffer = Buffer()
         self._lock = Lock()
         self._pending: Batch | None = None
-        self._stopping = False
+        self._stopping = self._abandoned = False
         self._database: db.Database | None = None
+        self._ids = metrics.SeriesIds()
         self._texts: set[str] = set()
+        self._complained_at = -COMPLAIN_S
         self._ledger: Ledger | None = None
         self._account = _Account()
         self._thread = Thread(target=self._run, name="monitor-writer", daemon=True)
@@ -68,22 +75,18 @@ class Recorder:
                 self._write_one()
 
     def stop(self) -> None:
-        """Write the rest and close the account of this process."""
+        """Let the writer write the rest and close the account of this process.
+
+        Waits no longer than `STOP_S`: a database that somebody holds keeps nobody from ending. What was not
+        written then is told by the ledger.
+        """
         self._halt()
-        try:
-            self.flush()
-            if self._ledger is not None:
-                with self._metrics().write() as tx:
-                    recorders.end(tx, self._ledger.id, at_ms=clock.now_ms())
-                self._ledger.close(remove=True)
-        except (
-            db.LockedOrFull,
-            OSError,
-        ) as error:  # the process ends anyway; the ledger tells what is missing
-            _log.warning("monitor_stopped_unflushed", error=str(error), n=len(self._buffer))
+        if self._thread.is_alive():
+            _log.warning("monitor_stopped_unflushed", error="time is up", n=len(self._buffer))
 
     def abandon(self) -> None:
         """Stop without writing (tests)."""
+        self._abandoned = True
         self._halt()
         self.let_go()
 
@@ -96,24 +99,52 @@ class Recorder:
         self._stopping = True
         self._buffer.filled.set()
         if self._thread.is_alive():
-            self._thread.join(10)
+            self._thread.join(STOP_S)
 
     def _run(self) -> None:
+        step: Callable[[], None] = self._begin
         while not self._stopping:
+            try:
+                step()
+            except Exception as error:  # noqa: BLE001 - the recorder must never take the work down
+                if _may_pass(error):  # kept in `_pending`, tried again; the queue is bounded meanwhile
+                    self._complain(error)
+                else:
+                    self._give_up()
+            step = self._go_on
             self._buffer.filled.wait(FLUSH_S)
             self._buffer.filled.clear()
-            if self._stopping:
-                return
-            try:
-                self.flush()
-                self._judge()
-            except (
-                db.LockedOrFull
-            ) as error:  # kept in `_pending`, tried again; the queue is bounded meanwhile
-                _log.warning("monitor_flush_failed", error=str(error), waiting=len(self._buffer))
-                time.sleep(FLUSH_S)
-            except Exception:  # noqa: BLE001 - the recorder must never take the work down; it counts and logs
-                self._give_up()
+        if not self._abandoned:
+            self._end()
+
+    def _begin(self) -> None:
+        """Enter this process at once, so that even a death in its first second is noticed."""
+        with self._lock:
+            self._metrics()
+
+    def _go_on(self) -> None:
+        self.flush()
+        self._judge()
+
+    def _end(self) -> None:
+        try:
+            self.flush()
+            ledger = self._ledger
+            if ledger is not None:
+                with self._metrics().write() as tx:
+                    recorders.end(tx, ledger.id, at_ms=clock.now_ms())
+                self._ledger = None
+                ledger.close(remove=True)
+        except Exception as error:  # noqa: BLE001 - the process ends anyway; the ledger tells what is missing
+            _log.warning("monitor_stopped_unflushed", error=str(error), n=len(self._buffer))
+
+    def _complain(self, error: Exception) -> None:
+        """Log what keeps the recorder from writing, once a minute: it may last for days."""
+        if clock.elapsed() - self._complained_at >= COMPLAIN_S:
+            self._complained_at = clock.elapsed()
+            _log.warning(
+                "monitor_flush_failed", error=str(error), waiting=len(self._buffer), dropped=self.n_dropped
+            )
 
     def _give_up(self) -> None:
         lost = self._pending.n_units if self._pending else 0
@@ -121,7 +152,6 @@ class Recorder:
         self._ids.forget()
         self._buffer.drop(lost)
         _log.exception("monitor_flush_dropped", n=lost)
-        time.sleep(FLUSH_S)
 
     def _write_one(self) -> None:
         database = self._metrics()
@@ -190,25 +220,39 @@ class Recorder:
 
     def _adopt(self) -> None:
         database = db.metrics()
+        self._open_ledger()
+        assert self._ledger is not None
+        with database.write() as tx:
+            recorders.register(tx, self._ledger.id, self.service, clock.now_ms())
+            salt = recorders.salt(tx, randbits(62))
         self._ids = metrics.SeriesIds()
         self._texts = set()
-        ledger = Ledger(settings.get().data_dir, already=len(self._buffer) + self.n_dropped)
-        with database.write() as tx:
-            recorders.register(tx, ledger.id, self.service, clock.now_ms())
-            salt = recorders.salt(tx, randbits(62))
         self._folder = Folder(
             slow_us=settings.get().slow_request_ms * 1000,
             target_ms=Targets(database),
             user_hash=lru_cache(maxsize=4_000)(lambda name: hash_user(name, salt)),
         )
-        self._database, previous, self._ledger = database, self._ledger, ledger
-        if previous is not None:
-            previous.close(remove=True)
+        self._database = database
+
+    def _open_ledger(self) -> None:
+        """Begin to count in the data folder, before its database can be written: it may stay locked."""
+        previous, data_dir = self._ledger, settings.get().data_dir
+        if previous is None or previous.data_dir != data_dir:
+            ledger = Ledger(data_dir)
+            ledger.go_on_from(len(self._buffer) + self.n_dropped)
+            self._ledger = ledger
+            if previous is not None:
+                previous.close(remove=True)
 
     def _judge(self) -> None:
         share = self._account.share_if_due()
         if share is not None:
             self.level = self._account.next_level(self.level, share, settings.get().monitor_cpu_percent)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether waiting may help: a file that is locked, full, away or damaged, not a row it refuses."""
+    return isinstance(error, db.LockedOrFull | OSError) or type(error) is db.Damaged
 
 
 class Cost:
@@ -299,7 +343,8 @@ class Targets:
 
     def __call__(self, name: str) -> int:
         if clock.elapsed() - self._read_at > TARGETS_S:
-            self._patterns, self._known = recorders.targets(self._database), {}
+            with suppress(db.Damaged):  # the patterns read last hold on
+                self._patterns, self._known = recorders.targets(self._database), {}
             self._read_at = clock.elapsed()
         known = self._known.get(name)
         if known is None:

@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import time
 
 import pytest
 
@@ -9,7 +10,7 @@ from engine.lib import trace
 from engine.lib.histogram import Histogram
 from engine.records import db, recorders
 from engine.services import monitor
-from engine.services.monitor import Unit
+from engine.services.monitor import Unit, writer
 from engine.services.monitor.beat import close_dead_recorders
 from engine.services.monitor.buffer import Buffer
 from engine.words import Actor, Role
@@ -51,11 +52,11 @@ def test_what_is_recorded_is_stored_by_a_flush(data_dir):
 
 def test_the_writer_thread_stores_without_being_asked(data_dir):
     record(500)
-    writer = monitor.start()._thread
+    thread = monitor.start()._thread
     for _ in range(100):
         if rolled().count == 500:
             break
-        writer.join(0.05)
+        thread.join(0.05)
     assert rolled().count == 500
 
 
@@ -160,9 +161,76 @@ def test_a_kill_loses_only_what_was_not_flushed_and_says_how_much(data_dir):
 def _record_and_die():
     record(5)
     monitor.flush()
-    monitor.start()._halt()
+    monitor.start()._lock.acquire()  # the writer is busy elsewhere
     record(3)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_death_before_the_database_could_be_written_is_counted(data_dir):
+    db.metrics().read("select 1")
+    blocker = sqlite3.connect(data_dir / "metrics.db", isolation_level=None)
+    blocker.execute("begin immediate")
+    child = fork.Process(target=_record_and_die_locked_out)
+    child.start()
+    child.join(20)
+    blocker.execute("rollback")
+    blocker.close()
+    assert close_dead_recorders(9_000) == 4
+    assert close_dead_recorders(9_500) == 0
+
+
+def _record_and_die_locked_out():
+    record(4)
+    recorder = monitor.start()
+    while recorder._ledger is None:
+        time.sleep(0.005)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_database_that_is_none_is_waited_for(data_dir, monkeypatch):
+    """Whoever repairs the data folder finds a recorder that goes on, and no exception in the work."""
+    monkeypatch.setattr(writer, "FLUSH_S", 0.01)
+    data_dir.mkdir()
+    (data_dir / "metrics.db").write_bytes(b"no database at all, " * 100)
+    record(3)
+    recorder = monitor.start()
+    recorder._thread.join(0.1)
+    assert recorder._thread.is_alive()
+    (data_dir / "metrics.db").unlink()
+    recorder.stop()
+    assert (n_events(), rolled().count) == (3, 3)
+
+
+def test_a_damaged_database_keeps_no_process_from_ending(data_dir):
+    data_dir.mkdir()
+    (data_dir / "metrics.db").write_bytes(b"no database at all, " * 100)
+    record(3)
+    monitor.stop()
+    record(1)
+
+
+def test_a_database_that_stays_locked_keeps_no_process_from_ending(data_dir, monkeypatch):
+    monkeypatch.setattr(writer, "STOP_S", 0.05)
+    monkeypatch.setenv("OFFLOAD_BUSY_TIMEOUT_S", "1")
+    db.reset()
+    db.metrics().read("select 1")
+    blocker = sqlite3.connect(data_dir / "metrics.db", isolation_level=None)
+    blocker.execute("begin immediate")
+    record(2)
+    recorder = monitor.start()
+    monitor.stop()
+    assert recorder._thread.is_alive()  # `stop` came back first
+    blocker.execute("rollback")
+    blocker.close()
+    recorder._thread.join(10)
+    assert n_events() == 2
+
+
+def test_a_unit_that_ends_after_the_recorder_hurts_nobody(data_dir):
+    record(1)
+    late = monitor.start()
+    monitor.stop()
+    late.put(Unit("shop", "http", "/late"))
 
 
 def test_a_living_recorder_is_not_closed(data_dir):
