@@ -165,10 +165,13 @@ class Folder:
             rollup.n_cache_hits += trace.cache_hits
             rollup.n_cache_misses += trace.cache_misses
 
+    def _is_slow(self, unit: Unit) -> bool:
+        return unit.kind in BANDED and unit.duration_us >= self._slow_us
+
     def _keep_reason(self, unit: Unit, series: Series, heavy: int) -> str | None:
         if unit.failed:
             return "failed"
-        if unit.kind in BANDED and unit.duration_us >= self._slow_us:
+        if self._is_slow(unit):
             return "slow"
         if heavy:
             return "heavy"
@@ -222,7 +225,7 @@ class Folder:
         if trace is not None and trace.statements and (level == FULL or reason):
             event.sql = _sql_runs(trace)
         batch.events.append(event)
-        if reason == "slow":
+        if self._is_slow(unit):
             batch.slow.append(event)
 
 

@@ -95,6 +95,12 @@ def test_evidence_says_why_it_is_kept():
     assert [event.duration_us for event in folded.slow] == [2_000_000]
 
 
+def test_a_slow_failure_is_in_the_slow_log_too():
+    batch = fold(unit(3_000_000, failed=True, status=500), unit(10, failed=True, status=500))
+    assert [event.duration_us for event in batch.slow] == [3_000_000]
+    assert [event.keep_reason for event in batch.events] == ["failed", "failed"]
+
+
 def test_with_less_detail_only_evidence_is_kept_and_everything_is_counted():
     units = [unit(1_000, trace=traced(("select 1", [5]))) for _ in range(3)]
     full, some, least = (fold(*units, level=level) for level in (FULL, EVIDENCE_ONLY, ROLLUPS_ONLY))
