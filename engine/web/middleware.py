@@ -136,7 +136,7 @@ class _Exchange:
                 if name == b"content-type" and value.startswith(b"text/event-stream"):
                     unit.kind = STREAM
             headers.append((HEADER, unit.correlation_id.encode()))
-            message["headers"] = headers
+            message = {**message, "headers": headers}  # an application may send the same object each time
         elif kind == "http.response.body":
             self.unit.response_bytes += len(message.get("body", b""))
             if not message.get("more_body", False):

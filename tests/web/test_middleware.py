@@ -251,6 +251,19 @@ def test_what_an_application_keeps_under_our_words_hurts_nobody(data_dir):
     assert (row["name"], row["outcome"], row["user_hash"]) == ("_unmatched", "2xx", None)
 
 
+def test_an_answer_that_is_sent_again_and_again_stays_as_it_is(data_dir):
+    start = {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]}
+
+    async def app(scope, receive, send):
+        await send(start)
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    client = TestClient(RequestMonitor(app, service="shop"))
+    ids = [client.get("/x").headers.get_list("x-request-id") for _ in range(3)]
+    assert [len(found) for found in ids] == [1, 1, 1]
+    assert start["headers"] == [(b"a", b"b")]
+
+
 def test_what_was_recorded_is_written_when_the_server_shuts_down(data_dir):
     with TestClient(RequestMonitor(make_app(), service="shop")) as client:
         client.get("/api/things/5")
