@@ -59,6 +59,8 @@ class RequestMonitor:
     ) -> None:
         self.app = app
         self.service = service or settings.get().service
+        if service:
+            monitor.name_process(service)
         self.resolve = resolve or _group
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from engine import log
-from engine.lib import sqltrace
+from engine.lib import sqltrace, trace
 from engine.records import db
 from engine.services import monitor
 from engine.web.middleware import RequestMonitor
@@ -262,6 +262,17 @@ def test_an_answer_that_is_sent_again_and_again_stays_as_it_is(data_dir):
     ids = [client.get("/x").headers.get_list("x-request-id") for _ in range(3)]
     assert [len(found) for found in ids] == [1, 1, 1]
     assert start["headers"] == [(b"a", b"b")]
+
+
+def test_calls_of_a_watched_application_bear_its_name(data_dir):
+    async def app(scope, receive, send):
+        with trace.operation("call", "GET supplier"):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    TestClient(RequestMonitor(app, service="shop")).get("/x")
+    assert {(row["service"], row["kind"]) for row in recorded()} == {("shop", "http"), ("shop", "call")}
+    assert db.metrics().value("select service from recorders") == "shop"
 
 
 def test_what_was_recorded_is_written_when_the_server_shuts_down(data_dir):

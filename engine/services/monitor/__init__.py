@@ -33,6 +33,7 @@ __all__ = [
     "flush",
     "mark_deploy",
     "measure",
+    "name_process",
     "record",
     "start",
     "stop",
@@ -40,6 +41,17 @@ __all__ = [
 
 _lock = Lock()
 _recorder: Recorder | None = None
+_named: str | None = None
+
+
+def name_process(service: str) -> None:
+    """Record under this name what has none of its own: outbound calls, `measure`, the recorder itself.
+
+    Hears of calls from now on, so that those of the very first request count.
+    """
+    global _named
+    _named = service
+    _listen(True)
 
 
 def record(unit: Unit) -> None:
@@ -66,7 +78,7 @@ def measure(
     """
     start()
     with trace.collect() as traced:
-        unit = Unit(settings.get().service, kind, name, traced)
+        unit = Unit(_service(), kind, name, traced)
         unit.method, unit.wait_us, unit.parent_id = method, wait_us, parent_id
         unit.correlation_id = correlation_id or log.correlation_id() or ""
         if actor is not None:
@@ -90,7 +102,7 @@ def start() -> Recorder:
     global _recorder
     with _lock:
         if _recorder is None:
-            _recorder = Recorder()
+            _recorder = Recorder(_service())
             _listen(True)
         return _recorder
 
@@ -113,8 +125,8 @@ def stop() -> None:
 
 def reset() -> None:
     """Forget this process's recorder without writing (tests)."""
-    global _recorder
-    recorder, _recorder = _recorder, None
+    global _named, _recorder
+    recorder, _recorder, _named = _recorder, None, None
     _listen(False)
     if recorder is not None:
         recorder.abandon()
@@ -128,10 +140,14 @@ def mark_deploy(
         recorders.mark_deploy(
             tx,
             at_ms=clock.now_ms() if at_ms is None else at_ms,
-            service=service or settings.get().service,
+            service=service or _service(),
             version=version,
             note=note,
         )
+
+
+def _service() -> str:
+    return _named or settings.get().service
 
 
 def _after_fork() -> None:
@@ -154,7 +170,7 @@ def _call_ended(operation: trace.Operation) -> None:
     """Record an outbound call as a unit of its own, beside its place in the unit around it."""
     if operation.kind != CALL:
         return
-    unit = Unit(settings.get().service, CALL, operation.name)
+    unit = Unit(_service(), CALL, operation.name)
     unit.at_ms -= operation.duration_us // 1000
     unit.duration_us = operation.duration_us
     unit.failed = operation.failed

@@ -39,8 +39,8 @@ _log = log.get(__name__)
 class Recorder:
     """Queue, ledger and writer thread of this process. Made without I/O: the thread opens the database."""
 
-    def __init__(self) -> None:
-        self.service = settings.get().service
+    def __init__(self, service: str) -> None:
+        self.service = service
         self.level = FULL
         self.n_stored = 0
         self._buffer = Buffer()
