@@ -1,12 +1,13 @@
 """Count and time queries in the connection itself: `sqlite3.connect(path, factory=TimedConnection)`.
 
 A query is timed from `execute` to its last fetched row, because SQLite does most of a select's work while
-rows are fetched. Inside an open unit (`collect()`) a query costs under 1 us more; outside one, a look-up.
+rows are fetched. What `fetchone` and `next` take is left out: timing each row costs as much as the row.
+Inside an open unit (`collect()`) a query costs under 1 us more; outside one, a look-up.
 """
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from hashlib import blake2b
@@ -33,11 +34,14 @@ __all__ = ["TimedConnection", "TimedCursor", "Trace", "collect", "current", "fin
 
 trace.hide(__file__)
 
+NOTICED_NS = BLOCKING_NS // 10
+"""A fetch that took less is not looked at again: several of them hardly make a query slow."""
 
 _execute = sqlite3.Cursor.execute
 _executemany = sqlite3.Cursor.executemany
 _fetchall = sqlite3.Cursor.fetchall
 _fetchmany = sqlite3.Cursor.fetchmany
+_next = sqlite3.Cursor.__next__
 _cursor = sqlite3.Connection.cursor
 # Called unbound: `super()` and a second Python frame cost more than the clock does.
 
@@ -48,6 +52,7 @@ class TimedCursor(sqlite3.Cursor):
     __slots__ = ("_position", "_runs")
 
     _runs: list[int] | None
+    """Durations of the statement that runs; None outside of a unit, and for a query that is only counted."""
     _position: int
 
     def execute(self, sql: str, parameters: Any = (), /) -> Self:
@@ -63,7 +68,10 @@ class TimedCursor(sqlite3.Cursor):
         started = perf_counter_ns()
         rows = _fetchall(self)
         if self._runs is not None:
-            self._runs[self._position] += perf_counter_ns() - started
+            more_ns = perf_counter_ns() - started
+            self._runs[self._position] += more_ns
+            if more_ns >= NOTICED_NS:
+                self._notice(more_ns)
         return rows
 
     def fetchmany(self, size: int | None = 1) -> list[Any]:
@@ -71,8 +79,46 @@ class TimedCursor(sqlite3.Cursor):
         started = perf_counter_ns()
         rows = _fetchmany(self, size)
         if self._runs is not None:
-            self._runs[self._position] += perf_counter_ns() - started
+            more_ns = perf_counter_ns() - started
+            self._runs[self._position] += more_ns
+            if more_ns >= NOTICED_NS:
+                self._notice(more_ns)
         return rows
+
+    def __iter__(self) -> Any:
+        """Go through the remaining rows; what the caller does between two of them is not counted."""
+        return self if self._runs is None else self._rows(self._runs, self._position)
+
+    def _rows(self, runs: list[int], position: int) -> Iterator[Any]:
+        clock, fetch, took_ns = perf_counter_ns, _next, 0
+        try:
+            while True:
+                started = clock()
+                try:
+                    row = fetch(self)
+                finally:
+                    took_ns += clock() - started
+                yield row
+        except StopIteration:
+            return
+        finally:
+            runs[position] += took_ns
+            if took_ns >= NOTICED_NS and runs is self._runs:
+                self._notice(took_ns)
+
+    def _notice(self, more_ns: int) -> None:
+        """Look again at a query that has become slow while its rows were fetched."""
+        unit, runs = active.get(), self._runs
+        if unit is None or runs is None:
+            return
+        statement = next((s for s in tuple(unit.statements.values()) if s.durations_ns is runs), None)
+        if statement is None:  # fetched in another unit than it was run in
+            return
+        now = runs[self._position]
+        if now - more_ns < BLOCKING_NS <= now and get_ident() == unit.loop_thread:
+            statement.n_on_loop += 1
+        if now >= SLOW_NS and not statement.caller:
+            statement.caller = trace.calling_line()
 
     def _timed(self, run: Callable[..., Any], sql: str, parameters: Any) -> Self:
         self._runs = None

@@ -40,6 +40,64 @@ def test_fetching_counts_as_time_of_the_query(connection):
     assert unit.n_queries == 1
 
 
+@pytest.fixture
+def ticking(monkeypatch):
+    """A clock that each row of the table function `row(n)` moves on by a second."""
+    at = [0]
+    monkeypatch.setattr(sqltrace, "perf_counter_ns", lambda: at[0])
+
+    def row(number):
+        at[0] += 1_000_000_000
+        return number
+
+    return row
+
+
+ROWS = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 10) select row(i) from n"
+
+
+@pytest.mark.parametrize(
+    "fetch",
+    [
+        list,
+        lambda cursor: [row for row in cursor],  # noqa: C416
+        lambda cursor: cursor.fetchall(),
+        lambda cursor: [*cursor.fetchmany(4), *cursor.fetchmany(4), *cursor],
+    ],
+)
+def test_every_row_counts_however_it_is_fetched(connection, ticking, fetch):
+    connection.create_function("row", 1, ticking)
+    with sqltrace.collect(loop_thread=threading.get_ident()) as unit:
+        assert fetch(connection.execute(ROWS)) == [(number,) for number in range(1, 11)]
+    (statement,) = unit.statements.values()
+    assert statement.durations_ns == [10_000_000_000]
+    assert statement.n_on_loop == 1
+    assert statement.caller != ""
+
+
+def test_what_happens_between_two_rows_does_not_count(connection, ticking):
+    connection.create_function("row", 1, ticking)
+    with sqltrace.collect() as unit:
+        for _ in connection.execute(ROWS):
+            ticking(0)
+    assert unit.statements[ROWS].durations_ns == [10_000_000_000]
+
+
+def test_rows_left_over_can_be_fetched_later(connection):
+    with sqltrace.collect():
+        cursor = connection.execute("values (1), (2), (3)")
+        assert next(iter(cursor)) == (1,)
+        assert cursor.fetchone() == (2,)
+        assert list(cursor) == [(3,)]
+        assert list(cursor) == []
+
+
+def test_a_query_that_fails_while_rows_are_fetched_fails(connection):
+    connection.create_function("row", 1, lambda number: 1 // (3 - number))
+    with sqltrace.collect(), pytest.raises(sqlite3.OperationalError):
+        list(connection.execute(ROWS))
+
+
 def test_outside_a_unit_nothing_is_kept(connection):
     assert sqltrace.current() is None
     assert connection.execute("select 1").fetchone() == (1,)
