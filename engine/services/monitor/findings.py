@@ -18,6 +18,8 @@ DATABASE_SHARE_FROM_US = 50_000
 SLOW_CALL_US = 100_000
 """A shorter call inside a request is how work is handed over."""
 LARGE_BYTES = 1_000_000
+MAX_KEYS, MAX_RUNS = 1_000, 20
+"""Cache entries, and computations of each, that are remembered from flush to flush."""
 MAX_SUBJECT = 200
 STAMPEDE = 3
 """Units that compute the same cache entry at the same time."""
@@ -93,19 +95,47 @@ def _in_operations(unit: Unit, trace: Trace) -> Iterator[Sighting]:
             yield _sighting(unit, type_, operation.name, operation.duration_us, example)
 
 
-def stampedes(units: list[Unit]) -> Iterator[Sighting]:
-    """Yield where several units computed the same cache entry at the same time."""
-    by_key: dict[str, list[tuple[Unit, Operation]]] = {}
-    for unit in units:
-        for operation in unit.trace.operations if unit.trace else ():
-            if operation.kind == "compute":
-                by_key.setdefault(operation.name, []).append((unit, operation))
-    for key, runs in by_key.items():
-        n = _most_at_once([operation for _, operation in runs])
-        if n >= STAMPEDE:
-            cost_us = sum(operation.duration_us for _, operation in runs)
-            example = f"{n} at once computed {key}"
-            yield _sighting(runs[0][0], "cache_stampede", key, cost_us, example)
+@dataclass(slots=True)
+class Stampede:
+    """Several computed one cache entry at once."""
+
+    key: str
+    n: int
+    cost_us: int
+    units: list[Unit]
+    """Those of the last flush; the others have been written."""
+
+    def sighting(self) -> Sighting:
+        """Return it as a finding of the first unit."""
+        example = f"{self.n} at once computed {self.key}"
+        return _sighting(self.units[0], "cache_stampede", self.key, self.cost_us, example)
+
+
+class Computations:
+    """Who computed which cache entry lately: those that began together may end in different flushes."""
+
+    def __init__(self) -> None:
+        self._recent: dict[str, list[Operation]] = {}
+
+    def stampedes(self, units: list[Unit]) -> list[Stampede]:
+        """Add the units of a flush and return the stampedes that they complete; each is returned once."""
+        by_key: dict[str, list[tuple[Unit, Operation]]] = {}
+        for unit in units:
+            for operation in unit.trace.operations if unit.trace else ():
+                if operation.kind == "compute":
+                    by_key.setdefault(operation.name, []).append((unit, operation))
+        found = []
+        for key, runs in by_key.items():
+            together = [*self._recent.pop(key, ()), *(operation for _, operation in runs)]
+            n = _most_at_once(together)
+            if n >= STAMPEDE:
+                cost_us = sum(operation.duration_us for operation in together)
+                found.append(Stampede(key, n, cost_us, [unit for unit, _ in runs]))
+            elif len(self._recent) < MAX_KEYS:
+                self._recent[key] = together[-MAX_RUNS:]
+            else:
+                self._recent.clear()
+        return found
 
 
 def _most_at_once(operations: list[Operation]) -> int:
@@ -123,7 +153,7 @@ def _sighting(unit: Unit, type_: str, subject: str, cost_us: int, example: str) 
         type=type_,
         service=unit.service,
         kind=unit.kind,
-        name=unit.name,
+        name=storable(unit.name),
         subject=storable(subject)[:MAX_SUBJECT],
         at_ms=unit.at_ms,
         cost_us=cost_us,

@@ -25,6 +25,7 @@ from engine.services.monitor.unit import (
     TASK,
     WAIT,
     WARNING,
+    Heavy,
     Unit,
     classify,
 )
@@ -102,15 +103,18 @@ class Folder:
         self._slow_us = slow_us
         self._target_ms = target_ms
         self._user_hash = user_hash
+        self._computations = findings.Computations()
         self._worst: dict[Series, tuple[int, int]] = {}
         self._sampled: dict[Series, int] = {}
 
     def fold(self, units: list[Unit], level: int) -> Batch:
         """Return the rows of some units; one that cannot be folded costs only itself."""
         batch = Batch()
+        stampedes = self._computations.stampedes(units)
+        herd = {id(unit) for stampede in stampedes for unit in stampede.units}
         for number, unit in enumerate(units, 1):
             try:
-                self._add(batch, unit, level)
+                self._add(batch, unit, level, Heavy.STAMPEDE if id(unit) in herd else 0)
                 batch.n_units += 1
             except Exception as error:  # noqa: BLE001 - whatever an application put into it
                 batch.n_refused += 1
@@ -119,18 +123,17 @@ class Folder:
                 time.sleep(0)
         if batch.n_refused:
             _log.warning("monitor_units_refused", n=batch.n_refused, last_error=refused)
-        for sighting in findings.stampedes(units):
-            batch.see(sighting)
+        for stampede in stampedes:
+            batch.see(stampede.sighting())
         batch.count()
         return batch
 
-    def _add(self, batch: Batch, unit: Unit, level: int) -> None:
+    def _add(self, batch: Batch, unit: Unit, level: int, heavy: int) -> None:
         series = series_of(unit)
         unit.service, unit.name = series.service, series.name
         minute = unit.at_ms - unit.at_ms % MINUTE_MS
         facts = _roll_queries(batch, minute, unit) if unit.trace is not None else _NOTHING
         band = self._band(unit)
-        heavy = 0
         for sighting in findings.detect(unit, facts):
             heavy |= findings.TYPES[sighting.type]
             batch.see(sighting)

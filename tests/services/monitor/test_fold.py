@@ -172,17 +172,30 @@ def test_texts_that_differ_in_literals_only_are_one_finding():
     assert sighting.cost_us == 60
 
 
-def test_three_units_computing_one_entry_at_once_are_a_stampede():
-    def computing(start_us, end_us):
-        made = Trace()
-        made.operations.append(
-            trace.Operation("compute", "orders:all", end_us - start_us, False, "", start_us * 1_000)
-        )
-        return unit(kind="run", trace=made)
+def computing(start_us, end_us):
+    made = Trace()
+    made.operations.append(
+        trace.Operation("compute", "orders:all", end_us - start_us, False, "", start_us * 1_000)
+    )
+    return unit(kind="run", trace=made)
 
+
+def test_three_units_computing_one_entry_at_once_are_a_stampede():
     assert not fold(computing(0, 10), computing(5, 15), computing(10, 20)).sightings
-    (found,) = fold(computing(0, 12), computing(5, 15), computing(10, 20)).sightings.values()
+    batch = fold(computing(0, 12), computing(5, 15), computing(10, 20))
+    (found,) = batch.sightings.values()
     assert (found.type, found.subject) == ("cache_stampede", "orders:all")
+    assert [(event.heavy, event.keep_reason) for event in batch.events] == [(Heavy.STAMPEDE, "heavy")] * 3
+
+
+def test_a_stampede_is_seen_once_though_its_units_end_in_different_flushes():
+    writer = folder()
+    batches = [
+        writer.fold([computing(0, end)], FULL) for end in (10, 12, 14, 16)
+    ]  # the fourth is alone again
+    assert [len(batch.sightings) for batch in batches] == [0, 0, 1, 0]
+    (found,) = batches[2].sightings.values()
+    assert (found.example, found.cost_us) == ("3 at once computed orders:all", 36)
 
 
 @pytest.mark.parametrize(
