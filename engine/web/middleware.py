@@ -22,6 +22,7 @@ from engine import log, settings
 from engine.lib.trace import Trace, active
 from engine.services import monitor
 from engine.services.monitor import HTTP, STREAM, Unit
+from engine.services.monitor.unit import AFTER
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -42,6 +43,8 @@ GROUPS = ("/_stcore/", "/static/", "/media/", "/component/")
 """Paths of a Streamlit server that no route template tells apart."""
 DISCONNECTED = 499
 """The client went away before the answer began (the number nginx uses)."""
+AFTER_NS = 1_000_000
+"""From here on it is said how long a request went on after its last byte."""
 _MARK = "offload.monitor"
 _MEASURED = 128
 _requests = count(1)
@@ -153,6 +156,8 @@ class _Exchange:
         unit.duration_us = ((self._ended_ns or left_ns) - trace.started_ns) // 1000
         if trace.is_empty:
             unit.trace = None  # freed now, not after the flush: what survives costs garbage collections
+        if self._ended_ns and left_ns - self._ended_ns >= AFTER_NS:
+            unit.detail = {AFTER: (left_ns - self._ended_ns) // 1000}
         method = scope["method"]
         unit.method = method if method in _METHODS else OTHER_METHOD
         unit.name = _route(scope, self._root_path, resolve)

@@ -1,4 +1,5 @@
 import asyncio
+import json
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request, WebSocket
@@ -223,7 +224,9 @@ def test_work_after_the_last_byte_is_not_waited_for(data_dir, monkeypatch):
             next(ticks)
 
     asyncio.run(_drive(RequestMonitor(app), "/x"))
-    assert recorded()[0]["duration_us"] == 1_000  # from the start of the trace to the last byte: one tick
+    (row,) = recorded()
+    assert row["duration_us"] == 1_000  # from the start of the trace to the last byte: one tick
+    assert json.loads(row["detail"])["after_us"] == 501_000
 
 
 def test_the_interface_records_its_requests_once(data_dir):

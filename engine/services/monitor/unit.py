@@ -19,6 +19,9 @@ BANDED = frozenset({HTTP, RUN, FRAGMENT})
 
 GOOD, WARNING, CRITICAL = 0, 1, 2
 
+AFTER = "after_us"
+"""In the detail of a request: how long its background tasks went on after the last byte."""
+
 
 class Heavy(IntFlag):
     """What makes a unit heavy; stored as bits."""

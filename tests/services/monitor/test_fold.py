@@ -157,6 +157,17 @@ def test_slow_work_belongs_in_tasks_not_in_requests(kind, found):
     assert "POST offload" not in {s.subject for s in batch.sightings.values()}
 
 
+def test_what_began_after_the_last_byte_kept_nobody_waiting():
+    work = traced(("select 1", [90_000]))
+    work.operations.append(trace.Operation("render", "invoice", 1, False, "", work.started_ns + 100_001_000))
+    assert not fold(unit(100_000, trace=work, detail={"after_us": 200_000})).sightings
+    within = fold(unit(100_002, trace=work, detail={"after_us": 10_000})).sightings.values()
+    assert {s.type: s.example for s in within} == {
+        "database_share": "82 % of 110002 us",
+        "render_in_request": "invoice took 0 ms inside the request",
+    }
+
+
 def test_equal_sightings_of_a_batch_are_one():
     work = [unit(trace=traced(("select a", [10] * 5), caller="shop.py:9 orders")) for _ in range(3)]
     (sighting,) = fold(*work).sightings.values()
