@@ -14,12 +14,12 @@ MAX_ROWS = 50_000
 
 
 def statistics(selection: Selection, *, tier_ms: int = HOUR_MS, limit: int = MAX_ROWS) -> Chart:
-    """Return one row per hour (or day) and series, newest first.
+    """Return one row per whole hour (or day) and series, newest first: the window is widened to hours.
 
     Columns: at, service, kind, name, method, outcome, n, n_errors, n_good, n_warning, apdex, sum_s, mean,
     p50, p95, p99, max (ms), n_queries, query_s, cache_hits, cache_misses, response_bytes.
     """
-    selection = selection.snapped()
+    selection = selection.snapped().widened(tier_ms)
     known = {s.id: s for s in series(selection, each=True)}
     read = rows.read(selection, list(known), tier_ms=tier_ms)
     bucket = read.bucket_at_ms - read.bucket_at_ms % tier_ms

@@ -82,9 +82,12 @@ class Selection:
 
     def snapped(self) -> "Selection":
         """Return the window widened to whole buckets of its tier, so that no bucket is cut in two."""
-        tier = self.tier_ms
-        end = -(-self.end_ms // tier) * tier
-        return replace(self, start_ms=self.start_ms - self.start_ms % tier, end_ms=end)
+        return self.widened(self.tier_ms)
+
+    def widened(self, to_ms: int) -> "Selection":
+        """Return the window widened to whole multiples of a duration."""
+        end = -(-self.end_ms // to_ms) * to_ms
+        return replace(self, start_ms=self.start_ms - self.start_ms % to_ms, end_ms=end)
 
     def previous(self) -> "Selection":
         """Return the window of the same length just before."""

@@ -267,6 +267,16 @@ def test_statistics_by_hour_for_export(record):
     assert performance.statistics(performance.last("15m", kind="task")).table.num_rows == 0
 
 
+def test_an_hour_is_a_whole_hour_wherever_the_window_begins(record, now, monkeypatch):
+    monkeypatch.setattr(clock, "_wall", lambda: (now + 30 * MINUTE) / 1000)
+    record(10, ago_ms=-5 * MINUTE)
+    record(20, ago_ms=55 * MINUTE)  # in the first of the hours, before the window begins
+    record(30, ago_ms=65 * MINUTE)  # in the hour before
+    found = performance.statistics(performance.last("1h"))
+    assert [(row["at"].hour, row["n"]) for row in rows(found)] == [(15, 1), (14, 1)]
+    assert (found.source.n, found.source.end_ms - found.source.start_ms) == (2, 2 * HOUR)
+
+
 def test_counters_only_grow_whatever_is_rolled_up(record, now):
     record(10, 20, ago_ms=40 * DAY)
     record(30, ago_ms=2 * DAY)
