@@ -10,6 +10,9 @@ def remove_service(tx: db.Transaction, service: str) -> int:
         f"delete from event_sql where event_id in (select id from events where series_id in {of_service})",
         f"delete from events where series_id in {of_service}",
         f"delete from rollups where series_id in {of_service}",
+        """delete from sql_texts
+           where id in (select name from series where kind = 'query' and service = :service)
+           and id not in (select name from series where kind = 'query' and service <> :service)""",
         "delete from recorder_costs where recorder_id in (select id from recorders where service = :service)",
         "delete from recorders where service = :service",
         "delete from findings where service = :service",

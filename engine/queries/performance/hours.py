@@ -80,12 +80,14 @@ def since_ever(kinds: tuple[str, ...]) -> list[tuple[SeriesRow, rollups.Rollup]]
         days = _sums(Selection(0, max(until, 1)), [s.id for s in found], DAY_MS) if until else {}
         _base.clear()  # another thread may be reading the same day; each keeps its own
         _base[key] = days
+    # The id of a series that was removed may come back as that of a younger one.
+    old = {r["id"] for r in database.read("select id from series where first_at_ms < :until", until=until)}
     young = _sums(Selection(until, 2**53), [s.id for s in found], HOUR_MS)
     total = []
     for one in found:
         if one.kind in kinds:
             grown = rollups.Rollup()
-            for part in (days.get(one.id), young.get(one.id)):
+            for part in (days.get(one.id) if one.id in old else None, young.get(one.id)):
                 if part is not None:
                     grown.merge(part)
             if grown.histogram.count:

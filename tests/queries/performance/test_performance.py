@@ -9,7 +9,7 @@ from engine.lib import trace as tracing
 from engine.lib.trace import Statement, Trace
 from engine.queries import performance
 from engine.queries.performance import Selection, hours
-from engine.records import db
+from engine.records import db, removal
 from engine.services import monitor
 from engine.services.monitor.beat import roll_forward
 from engine.words import SYSTEM
@@ -291,6 +291,19 @@ def test_counters_only_grow_whatever_is_rolled_up(record, now):
     record(50, ago_ms=MINUTE)
     ((_, grown),) = performance.since_ever(("http",))
     assert grown.histogram.count == 5
+
+
+def test_counts_of_a_removed_series_are_not_those_of_a_younger_one(record, now):
+    record(10, ago_ms=2 * DAY, service="demo", name="/old")
+    while roll_forward(now):
+        pass
+    assert [series.name for series, _ in performance.since_ever(("http",))] == ["/old"]
+    with db.metrics().write() as tx:
+        removal.remove_service(tx, "demo")
+    monitor.reset()
+    record(30, name="/new")
+    ((series, rollup),) = performance.since_ever(("http",))
+    assert (series.name, rollup.histogram.count) == ("/new", 1)
 
 
 def test_a_second_scrape_on_the_turn_of_the_day_does_not_disturb_the_first(record, now, monkeypatch):
