@@ -42,6 +42,12 @@ def n_running(reader: db.Reader | db.Database, owner: str) -> int:
     )
 
 
+def workers_of(reader: db.Reader, owner: str) -> list[str]:
+    """Return the worker of each running task of an owner."""
+    found = reader.read("select worker_id from tasks where owner = :owner and state = 'running'", owner=owner)
+    return [row["worker_id"] for row in found]
+
+
 def remove_owner(tx: db.Transaction, owner: str) -> int:
     """Remove a person with all tasks and their rows; return how many tasks. The audit trail stays."""
     of_owner = "(select id from tasks where owner = :owner)"

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from engine import clock, settings
 from engine.errors import Conflict, Unavailable
+from engine.lib import processes
 from engine.queries import access as people
 from engine.queries import performance
 from engine.queries.performance import Comparison, Selection
-from engine.records import db, recorders, removal, tokens, users
+from engine.records import db, recorders, removal, tokens, users, workers
 from engine.words import Role
 
 SERVICE = "shop"
@@ -54,14 +55,15 @@ def release(start_ms: int) -> Comparison | None:
 def remove() -> Removed:
     """Take out all that the demo recorded, handed over and made; raise Conflict while it still works.
 
-    The caller has closed recorders that died.
+    What only waits is taken out too: after a killed demo nobody may be left who could do it. The caller has
+    closed recorders that died.
     """
-    if n := removal.n_running(db.main(), OWNER):
-        raise Conflict(f"{n} tasks of the demo have not ended; cancel them, or try again in a moment.")
-    paths = [settings.get().data_dir / name for name in removal.files_of(db.main(), OWNER)]
-    for path in paths:
-        path.unlink(missing_ok=True)
-    with db.main().write() as tx:
+    with db.main().write() as tx:  # nobody claims a task meanwhile
+        if n := _n_at_work(tx):
+            raise Conflict(f"{n} tasks of the demo have not ended; cancel them, or try again in a moment.")
+        paths = [settings.get().data_dir / name for name in removal.files_of(tx, OWNER)]
+        for path in paths:
+            path.unlink(missing_ok=True)
         tokens.remove_all(tx, OWNER)
         n_tasks = removal.remove_owner(tx, OWNER)
     with db.metrics().write() as tx:
@@ -75,3 +77,14 @@ def check_room() -> None:
     """Raise Unavailable when another demo runs on this data folder."""
     if recorders.n_live(db.metrics(), SERVICE, clock.now_ms() - 5_000):
         raise Unavailable("A demo is running on this data folder; wait for it to end.")
+
+
+def _n_at_work(reader: db.Reader) -> int:
+    """Count the tasks that a worker runs which, as far as anybody can tell, is alive."""
+    here = processes.host_key()
+    alive = {
+        row["id"]
+        for row in workers.live(reader)
+        if row["host_key"] != here or processes.is_alive(row["pid"], row["start_ticks"])
+    }
+    return sum(worker_id in alive for worker_id in removal.workers_of(reader, OWNER))
