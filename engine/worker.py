@@ -89,6 +89,7 @@ def measured(running: Running) -> Iterator[None]:
     with monitor.measure(
         monitor.TASK, running.type, correlation_id=running.correlation_id, wait_us=max(0, wait_ms) * 1000
     ) as unit:
+        unit.user = running.owner
         try:
             yield
             unit.outcome = Outcome.SUCCEEDED

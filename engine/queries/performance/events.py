@@ -1,7 +1,7 @@
 """The single requests: evidence of what is slow or failed, and everything under one correlation id."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from engine import clock
@@ -10,6 +10,8 @@ from engine.queries.performance.selection import Selection, Source, series
 from engine.records import db
 from engine.words import Actor
 
+INSIDE = "inside"
+"""Stands for the kind of a unit whose own bar is that of its attempt."""
 BANDS = ("good", "warning", "critical")
 HEAVY: tuple[tuple[int, str], ...] = (
     (1, "repeated query"),
@@ -161,9 +163,9 @@ def trace(actor: Actor, correlation_id: str) -> Trace:
         )
         if actor.may_see(row["owner"])
     ]
-    bars = [bar for unit in events for bar in _bars(unit)] + [
-        bar for task in tasks for bar in _task_bars(task)
-    ]
+    attempts = _attempts(tasks)
+    bars = [bar for unit in _once(events, attempts) for bar in _bars(unit)]
+    bars += [bar for attempt in attempts for bar in _attempt_bars(attempt)]
     start = min((bar.offset_ms for bar in bars), default=0.0)
     moved = [
         Bar(b.label, b.kind, b.offset_ms - start, b.duration_ms, b.outcome, b.depth, b.detail) for b in bars
@@ -230,7 +232,8 @@ def _statements(event_ids: list[int]) -> dict[int, list[Statement]]:
 
 def _bars(unit: Event) -> list[Bar]:
     label = f"{unit.method} {unit.name}".strip()
-    bars = [Bar(label, unit.kind, unit.at_ms, unit.duration_ms, unit.outcome, 0)]
+    own = Bar(label, unit.kind, unit.at_ms, unit.duration_ms, unit.outcome, 0)
+    bars = [] if unit.kind == INSIDE else [own]
     if unit.n_queries:
         detail = f"{unit.n_queries} queries"
         bars.append(Bar(f"queries of {label}", "query", unit.at_ms, unit.query_ms, "", 1, detail))
@@ -249,18 +252,55 @@ def _bars(unit: Event) -> list[Bar]:
     return bars
 
 
-def _task_bars(task: dict[str, Any]) -> list[Bar]:
-    attempts = db.main().read(
-        """select attempt, started_at_ms, finished_at_ms, wait_ms, duration_ms, outcome from attempts
-           where task_id = :id order by attempt""",
-        id=task["id"],
-    )
-    label = f"{task['type']} {task['id'][:8]}"
-    bars = []
-    for row in attempts:
-        waited = max(0, row["wait_ms"])
-        started = row["started_at_ms"]
-        bars.append(Bar(f"{label} waits", "wait", started - waited, waited, "", 1))
-        name = f"{label} attempt {row['attempt']}"
-        bars.append(Bar(name, "task", started, row["duration_ms"] or 0, row["outcome"] or "running", 1))
-    return bars
+@dataclass(frozen=True)
+class _Attempt:
+    """One attempt of a task that may be seen."""
+
+    task: dict[str, Any]
+    number: int
+    started_at_ms: int
+    wait_ms: int
+    duration_ms: float | None
+    outcome: str | None
+
+    def is_told_by(self, unit: Event) -> bool:
+        """Tell whether a recorded unit is this attempt: units begin within it, and carry no task id."""
+        begins_in_it = 0 <= unit.at_ms - self.started_at_ms <= (self.duration_ms or 0)
+        return unit.kind == "task" and unit.name == self.task["type"] and begins_in_it
+
+
+def _attempts(tasks: list[dict[str, Any]]) -> list[_Attempt]:
+    return [
+        _Attempt(task, r["attempt"], r["started_at_ms"], max(0, r["wait_ms"]), r["duration_ms"], r["outcome"])
+        for task in tasks
+        for r in db.main().read(
+            """select attempt, started_at_ms, wait_ms, duration_ms, outcome from attempts
+               where task_id = :id order by attempt""",
+            id=task["id"],
+        )
+    ]
+
+
+def _once(events: list[Event], attempts: list[_Attempt]) -> list[Event]:
+    """Return the units without the calls that another one shows as its operation, and with bare attempts."""
+    operations = {
+        (operation["name"], operation["duration_us"] / 1000)
+        for unit in events
+        for operation in unit.detail.get("operations", ())
+        if operation["kind"] == "call"
+    }
+    return [
+        replace(unit, kind=INSIDE) if any(a.is_told_by(unit) for a in attempts) else unit
+        for unit in events
+        if unit.kind != "call" or (unit.name, unit.duration_ms) not in operations
+    ]
+
+
+def _attempt_bars(attempt: _Attempt) -> list[Bar]:
+    label = f"{attempt.task['type']} {attempt.task['id'][:8]}"
+    started, waited = attempt.started_at_ms, attempt.wait_ms
+    name = f"{label} attempt {attempt.number}"
+    return [
+        Bar(f"{label} waits", "wait", started - waited, waited, "", 1),
+        Bar(name, "task", started, attempt.duration_ms or 0, attempt.outcome or "running", 1),
+    ]

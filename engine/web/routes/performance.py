@@ -114,6 +114,7 @@ def trace(viewer: Viewer, correlation_id: str) -> JSONResponse:
             "correlation_id": correlation_id,
             "events": [_event(event) for event in found.events],
             "bars": [asdict(bar) for bar in found.bars],
+            "tasks": [_task(task) for task in found.tasks],
         }
     )
 
@@ -229,3 +230,10 @@ def _event(event: performance.Event) -> dict[str, Any]:
     document = asdict(event) | {"at": event.at}
     document.pop("at_ms")
     return document
+
+
+def _task(row: dict[str, Any]) -> dict[str, Any]:
+    times = {name: clock.iso(row[f"{name}_ms"]) for name in ("created_at", "started_at", "finished_at")}
+    return (
+        {"task_id": row["id"]} | {name: row[name] for name in ("type", "state", "owner", "attempt")} | times
+    )

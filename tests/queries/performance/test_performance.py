@@ -12,7 +12,7 @@ from engine.queries.performance import Selection, hours
 from engine.records import db, removal
 from engine.services import monitor
 from engine.services.monitor.beat import roll_forward
-from engine.words import SYSTEM
+from engine.words import SYSTEM, Actor, Role
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 
@@ -200,6 +200,35 @@ def test_a_trace_ties_a_request_to_its_operations(record, now):
 
 
 def test_a_trace_shows_the_attempts_of_its_tasks(now):
+    add_attempt(now)
+    found = performance.trace(SYSTEM, "c1")
+    assert [(b.kind, b.offset_ms, b.duration_ms) for b in found.bars] == [
+        ("wait", 0, 200),
+        ("task", 200, 300),
+    ]
+
+
+def test_a_trace_shows_attempts_and_calls_once(record, now):
+    """An attempt is a unit and a row of its task, a call a unit and an operation of the unit around it."""
+    add_attempt(now)
+    work = Trace()
+    work.operations.append(tracing.Operation("call", "GET feed", 20_000, False, "", work.started_ns))
+    values = {"correlation_id": "c1", "method": "", "ago_ms": -201}
+    record(299, kind="task", name="report", trace=work, **values)
+    record(20, kind="call", name="GET feed", **values)
+    record(20, kind="call", name="GET another", **values)
+    assert [(bar.label, bar.kind) for bar in performance.trace(SYSTEM, "c1").bars] == [
+        ("report t1 waits", "wait"),
+        ("report t1 attempt 1", "task"),
+        ("GET another", "call"),
+        ("GET feed", "call"),
+    ]
+    others = performance.trace(Actor("eve", Role.VIEWER), "c1")
+    assert [bar.label for bar in others.bars] == ["report", "GET another", "GET feed"]
+    assert others.tasks == []
+
+
+def add_attempt(now):
     with db.main().write() as tx:
         tx.run(
             """insert into tasks (id, type, state, payload, payload_hash, owner, correlation_id,
@@ -214,11 +243,6 @@ def test_a_trace_shows_the_attempts_of_its_tasks(now):
             start=now + 200,
             end=now + 500,
         )
-    found = performance.trace(SYSTEM, "c1")
-    assert [(b.kind, b.offset_ms, b.duration_ms) for b in found.bars] == [
-        ("wait", 0, 200),
-        ("task", 200, 300),
-    ]
 
 
 def test_the_cost_of_monitoring_is_a_figure_too(record):

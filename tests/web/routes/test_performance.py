@@ -57,6 +57,7 @@ def test_slowest_hours_and_evidence(viewer):
     assert (event["keep_reason"], event["name"]) == ("slow", "/b")
     traced = viewer.get("/api/performance/traces/order-12345678").json()
     assert [bar["label"] for bar in traced["bars"]] == ["GET /b"]
+    assert traced["tasks"] == []
     assert viewer.get("/api/performance/traces/unknown-000").status_code == 404
     assert viewer.get("/api/performance/cost").json()["n_dropped"] == 0
 
