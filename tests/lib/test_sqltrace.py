@@ -62,6 +62,7 @@ ROWS = "with recursive n(i) as (select 1 union all select i + 1 from n where i <
         list,
         lambda cursor: [row for row in cursor],  # noqa: C416
         lambda cursor: cursor.fetchall(),
+        lambda cursor: list(iter(cursor.fetchone, None)),
         lambda cursor: [*cursor.fetchmany(4), *cursor.fetchmany(4), *cursor],
     ],
 )
