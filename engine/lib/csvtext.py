@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def write(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
@@ -25,7 +25,7 @@ def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, list | tuple):
-        return " ".join(
+        value = " ".join(
             "" if part is None else f"{part:g}" if isinstance(part, float) else str(part) for part in value
         )
     if isinstance(value, str) and value.startswith(_FORMULA):

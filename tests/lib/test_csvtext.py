@@ -12,9 +12,11 @@ def test_rows_come_back_as_they_were_written():
     assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ['x,"y"\nz', "1.5"], ["", "1  2.5"]]
 
 
-@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1+2", "@SUM(A1)", "\t=1"])
+@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1+2", "@SUM(A1)", "\t=1", "\n=1", "＝1"])
 def test_what_a_spreadsheet_would_run_is_text(text):
-    assert csvtext.write(["a"], [{"a": text}]).splitlines()[1].strip('"').startswith("'")
+    for cell in (text, [text, "b"]):
+        written = csvtext.write(["a"], [{"a": cell}])
+        assert list(csv.reader(io.StringIO(written, newline="")))[1][0].startswith("'")
 
 
 def test_times_are_iso_and_numbers_stay_numbers():
