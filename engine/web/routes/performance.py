@@ -173,11 +173,11 @@ def list_findings(
 @router.post("/findings/{finding_id}", summary="Acknowledge, mute, fix, assign, annotate")
 def change_finding(staff: Staff, finding_id: str, body: Change) -> JSONResponse:
     """Change a finding; it opens again by itself when it is seen after it was called fixed."""
-    if body.owner is not None or body.note is not None:
-        findings.describe(staff, finding_id, owner=body.owner, note=body.note)
-    if body.state is not None:
+    if body.state is not None:  # first: it may be refused, and then nothing has changed
         until = clock.to_ms(body.muted_until) if body.muted_until else None
         findings.set_state(staff, finding_id, body.state, muted_until_ms=until)
+    if body.owner is not None or body.note is not None:
+        findings.describe(staff, finding_id, owner=body.owner, note=body.note)
     found = reads.one(finding_id)
     if found is None:
         raise NotFound("There is no such finding.")

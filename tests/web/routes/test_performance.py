@@ -104,8 +104,9 @@ def test_findings_are_acknowledged_by_staff_and_audited(people, viewer):
     assert (changed["state"], changed["owner"], changed["note"]) == ("acknowledged", "sam", "paging")
     assert viewer.get("/api/performance/findings").json() == {"items": [], "counts": {"acknowledged": 1}}
     actions = db.main().read("select action from audit where actor = 'sam' order by id")
-    assert [row["action"] for row in actions][-2:] == ["finding.describe", "finding.acknowledged"]
-    assert staff.post(address, json={"state": "muted"}).status_code in (400, 422)
+    assert [row["action"] for row in actions][-2:] == ["finding.acknowledged", "finding.describe"]
+    assert staff.post(address, json={"state": "muted", "note": "no end"}).status_code in (400, 422)
+    assert staff.get("/api/performance/findings?state=acknowledged").json()["items"][0]["note"] != "no end"
     until = clock.iso(clock.now_ms() + 60_000)
     assert staff.post(address, json={"state": "muted", "muted_until": until}).json()["muted_until"] == until
     assert staff.post("/api/performance/findings/none", json={"state": "fixed"}).status_code == 404
