@@ -82,7 +82,7 @@ class Recorder:
         """
         self._halt()
         if self._thread.is_alive():
-            _log.warning("monitor_stopped_unflushed", error="time is up", n=len(self._buffer))
+            _log.warning("monitor_stopped_unflushed", error="time is up", n=self._n_waiting())
 
     def abandon(self) -> None:
         """Stop without writing (tests)."""
@@ -136,14 +136,18 @@ class Recorder:
                 self._ledger = None
                 ledger.close(remove=True)
         except Exception as error:  # noqa: BLE001 - the process ends anyway; the ledger tells what is missing
-            _log.warning("monitor_stopped_unflushed", error=str(error), n=len(self._buffer))
+            _log.warning("monitor_stopped_unflushed", error=str(error), n=self._n_waiting())
+
+    def _n_waiting(self) -> int:
+        pending = self._pending
+        return len(self._buffer) + (pending.n_units if pending else 0)
 
     def _complain(self, error: Exception) -> None:
         """Log what keeps the recorder from writing, once a minute: it may last for days."""
         if clock.elapsed() - self._complained_at >= COMPLAIN_S:
             self._complained_at = clock.elapsed()
             _log.warning(
-                "monitor_flush_failed", error=str(error), waiting=len(self._buffer), dropped=self.n_dropped
+                "monitor_flush_failed", error=str(error), waiting=self._n_waiting(), dropped=self.n_dropped
             )
 
     def _give_up(self) -> None:
@@ -363,6 +367,8 @@ def _log_slow(event: metrics.Event) -> None:
         name=event.series.name,
         method=event.series.method,
         outcome=event.series.outcome,
+        status=event.status,
+        wait_ms=event.wait_us // 1000,
         duration_ms=event.duration_us // 1000,
         n_queries=event.n_queries,
         query_ms=event.query_us // 1000,
