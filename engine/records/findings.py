@@ -1,12 +1,15 @@
 """Findings: one kind of trouble at one place, with a life: open, acknowledged, muted, fixed, open again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Literal
 
 from engine.records import db
+from engine.records.metrics import OTHER
 
 State = Literal["open", "acknowledged", "muted", "fixed"]
+MAX_FINDINGS = 2_000
+"""Findings told apart; further ones are counted per type, service and kind under `_OTHER`."""
 STATES: tuple[State, ...] = ("open", "acknowledged", "muted", "fixed")
 
 
@@ -33,9 +36,16 @@ class Sighting:
         text = "\0".join((self.type, self.service, self.kind, self.name, self.subject))
         return blake2b(text.encode(), digest_size=8).hexdigest()
 
+    def beyond_the_cap(self) -> "Sighting":
+        """Return the sighting as one of those that are not told apart."""
+        return replace(self, name=OTHER, subject="")
+
 
 def see(tx: db.Transaction, sighting: Sighting) -> None:
     """Add a sighting; a finding that was fixed before it is open again."""
+    known = tx.value("select 1 from findings where id = :id", id=sighting.id)
+    if not known and tx.value("select count(*) from findings") >= MAX_FINDINGS:
+        sighting = sighting.beyond_the_cap()
     values = {
         "id": sighting.id,
         "at": sighting.at_ms,

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from engine.records import db
 
 MAX_SERIES = 2_000
+MAX_TEXTS = 10_000
+"""Texts of statements: an application whose SQL names ever new tables would fill the disk with them."""
 OTHER = "_OTHER"
 """The name under which further series are counted, once the dictionary is full."""
 TOTAL = "*"
@@ -96,7 +98,9 @@ def add_events(tx: db.Transaction, ids: SeriesIds, events: Iterable[Event]) -> N
 
 
 def add_sql_texts(tx: db.Transaction, texts: Mapping[str, str]) -> None:
-    """Store the text of statements by their id; known ones stay."""
+    """Store the text of statements by their id; known ones stay, and beyond `MAX_TEXTS` no more are kept."""
+    if not texts or tx.value("select count(*) from sql_texts") >= MAX_TEXTS:
+        return
     tx.run_many(
         "insert into sql_texts (id, text) values (:id, :text) on conflict (id) do nothing",
         [{"id": key, "text": text} for key, text in texts.items()],

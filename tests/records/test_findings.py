@@ -80,3 +80,11 @@ def test_fixed_findings_are_forgotten_after_their_time(data_dir):
         assert findings.trim(tx, 5_000, 10) == 0
         findings.set_state(tx, SEEN.id, "fixed", at_ms=2_000)
         assert findings.trim(tx, 5_000, 10) == 1
+
+
+def test_beyond_the_cap_findings_are_not_told_apart(data_dir, monkeypatch):
+    monkeypatch.setattr(findings, "MAX_FINDINGS", 2)
+    for name in ("/a", "/b", "/c", "/d", "/a"):
+        see(name=name)
+    found = db.metrics().read("select name, subject, n from findings order by name")
+    assert [tuple(row) for row in found] == [("/a", "f1", 2), ("/b", "f1", 1), ("_OTHER", "", 2)]

@@ -99,3 +99,12 @@ def test_events_from_a_clock_that_was_ahead_do_not_stop_trimming(data_dir):
     store(replace(EVENT, at_ms=10**14), EVENT)
     trim(before_ms=5_000, after_ms=10**10)
     assert ids() == []
+
+
+def test_texts_of_statements_are_bounded(data_dir, monkeypatch):
+    monkeypatch.setattr(metrics, "MAX_TEXTS", 3)
+    for batch in ({"a": "1", "b": "2"}, {"a": "1", "c": "3"}, {"d": "4"}, {}):
+        with db.metrics().write() as tx:
+            metrics.add_sql_texts(tx, batch)
+    kept = db.metrics().read("select id from sql_texts order by id")
+    assert [row["id"] for row in kept] == ["a", "b", "c"]
