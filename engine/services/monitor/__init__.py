@@ -39,6 +39,8 @@ __all__ = [
     "stop",
 ]
 
+_log = log.get(__name__)
+
 _lock = Lock()
 _recorder: Recorder | None = None
 _named: str | None = None
@@ -55,8 +57,11 @@ def name_process(service: str) -> None:
 
 
 def record(unit: Unit) -> None:
-    """Hand over a unit that ended. Never waits, never raises for want of a database."""
-    (_recorder or start()).put(unit)
+    """Hand over a unit that ended. Never waits, never raises for want of a database or a thread."""
+    try:
+        (_recorder or start()).put(unit)
+    except RuntimeError as error:  # the process has all threads it may have, or is about to end
+        _log.warning("monitor_not_started", error=str(error))
 
 
 @contextmanager

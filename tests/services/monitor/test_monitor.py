@@ -226,6 +226,18 @@ def test_a_database_that_stays_locked_keeps_no_process_from_ending(data_dir, mon
     assert n_events() == 2
 
 
+def test_want_of_a_thread_is_not_the_trouble_of_the_work(data_dir, monkeypatch):
+    def none_left(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", none_left)
+        record(1)
+    record(1)
+    monitor.flush()
+    assert rolled().count == 1
+
+
 def test_a_unit_that_ends_after_the_recorder_hurts_nobody(data_dir):
     record(1)
     late = monitor.start()
