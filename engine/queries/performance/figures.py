@@ -76,8 +76,12 @@ _KPIS: tuple[tuple[str, str, str, str, bool | None], ...] = (
 
 
 def overview(selection: Selection) -> Overview:
-    """Return the figures of a window and of the one before it."""
+    """Return the figures of a window and of the one before it.
+
+    Both are widened to buckets that are still kept for the one before: beyond a week these are hours.
+    """
     selection = selection.snapped()
+    selection = selection.widened(selection.previous().tier_ms)
     now, before = figures(selection), figures(selection.previous())
     kpis = [
         Kpi(key, label, unit, getattr(now, name), getattr(before, name), now.n, before.n, better)

@@ -11,7 +11,7 @@ from engine.queries import performance
 from engine.queries.performance import Selection, hours
 from engine.records import db, removal
 from engine.services import monitor
-from engine.services.monitor.beat import roll_forward
+from engine.services.monitor.beat import roll_forward, trim
 from engine.words import SYSTEM, Actor, Role
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -37,6 +37,18 @@ def test_figures_of_a_window_and_of_the_one_before(record):
     kpi = found.kpi("requests")
     assert (kpi.value, kpi.previous, kpi.change, kpi.n, kpi.n_previous) == (5, 2, 1.5, 5, 2)
     assert (found.source.n, found.source.source, found.source.capped) == (5, "minute rollups", False)
+
+
+def test_the_window_before_counts_everything_though_its_minutes_are_gone(record, now):
+    week = 7 * DAY
+    record(10, ago_ms=week + 30 * MINUTE)
+    record(20, ago_ms=week - 30 * MINUTE)
+    record(30, ago_ms=week - 2 * HOUR)
+    roll_forward(now)
+    trim(now)  # what is older than seven days is in the hours only
+    start = now - week + HOUR + 10 * MINUTE
+    found = performance.overview(performance.between(start, start + 2 * HOUR))
+    assert (found.figures.n, found.previous.n) == (1, 2)
 
 
 def test_an_empty_window_has_no_figures_but_says_so(now):
