@@ -61,7 +61,7 @@ _FAMILIES: tuple[tuple[str, str, str, tuple[float, ...], tuple[str, ...]], ...] 
         "messaging_process_duration",
         "Duration of task attempts.",
         TASK_BOUNDS_S,
-        ("service_name", "messaging_destination_name", "outcome"),
+        ("service_name", "messaging_destination_name", "outcome", "messaging_system"),
     ),
     (
         "wait",
@@ -75,7 +75,7 @@ _FAMILIES: tuple[tuple[str, str, str, tuple[float, ...], tuple[str, ...]], ...] 
         "http_client_request_duration",
         "Duration of outbound calls.",
         HTTP_BOUNDS_S,
-        ("service_name", "target", "outcome"),
+        ("service_name", "target", "outcome", "http_request_method", "server_address", "server_port"),
     ),
 )
 
@@ -95,9 +95,8 @@ class _Rollups(Collector):
         grown = performance.since_ever(kinds)
         for kind, name, text, bounds, labels in _FAMILIES:
             family = HistogramMetricFamily(f"{name}_seconds", text, labels=labels, unit="seconds")
-            for series, rollup in grown:
-                if series.kind == kind:
-                    _add(family, _values(series, len(labels)), rollup.histogram, bounds)
+            for values, histogram in _by_labels(grown, kind).items():
+                _add(family, list(values[: len(labels)]), histogram, bounds)
             yield family
         yield _queries(grown)
         yield from _now()
@@ -108,7 +107,7 @@ def _queries(grown: list[tuple[SeriesRow, Rollup]]) -> Metric:
     family = HistogramMetricFamily(
         "db_client_operation_duration_seconds",
         "Duration of queries.",
-        labels=("service_name",),
+        labels=("service_name", "db_system_name"),
         unit="seconds",
     )
     totals: dict[str, Histogram] = {}
@@ -116,7 +115,7 @@ def _queries(grown: list[tuple[SeriesRow, Rollup]]) -> Metric:
         if series.kind == "query":
             totals.setdefault(series.service, Histogram()).merge(rollup.histogram)
     for service, histogram in totals.items():
-        _add(family, [service], histogram, DB_BOUNDS_S)
+        _add(family, [service, "sqlite"], histogram, DB_BOUNDS_S)
     return family
 
 
@@ -145,10 +144,32 @@ def _now() -> Iterator[Metric]:
     yield units
 
 
-def _values(series: SeriesRow, n: int) -> list[str]:
+def _by_labels(grown: list[tuple[SeriesRow, Rollup]], kind: str) -> dict[tuple[str, ...], Histogram]:
+    """Add up the series of a kind that no label tells apart: a sample may be there only once."""
+    found: dict[tuple[str, ...], Histogram] = {}
+    for series, rollup in grown:
+        if series.kind == kind:
+            found.setdefault(_values(series), Histogram()).merge(rollup.histogram)
+    return found
+
+
+def _values(series: SeriesRow) -> tuple[str, ...]:
+    """Return the values of all labels a family of this kind may have, in their order."""
     if series.kind == "http":
-        return [series.service, series.name, series.method, series.outcome]
-    return [series.service, series.name, series.outcome][:n]
+        return (series.service, series.name, series.method, series.outcome)
+    if series.kind == "wait":
+        return (series.service, series.name)
+    values = (series.service, series.name, series.outcome)
+    if series.kind == "task":
+        return (*values, "huey")
+    return (*values, *_address(series.name)) if series.kind == "call" else values
+
+
+def _address(target: str) -> tuple[str, str, str]:
+    """Split `GET example.com:8080` into method, address and port, as far as it is spelt like that."""
+    method, _, host = target.rpartition(" ")
+    address, _, port = host.rpartition(":")
+    return (method, address, port) if port.isdecimal() else (method, host, "")
 
 
 def _add(

@@ -19,6 +19,10 @@ def scraped(people):
     task = Unit("shop", "task", "report")
     task.duration_us, task.wait_us, task.outcome = 40_000_000, 200_000, "succeeded"
     monitor.record(task)
+    for method in ("GET", "POST"):
+        call = Unit("shop", "call", "GET api.example:8443")
+        call.method, call.duration_us, call.outcome = method, 30_000, "succeeded"
+        monitor.record(call)
     monitor.flush()
     answer = people.by_token("vera", Role.VIEWER).get("/metrics")
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
@@ -56,3 +60,17 @@ def test_the_state_of_the_installation_is_there(scraped):
     assert values(scraped["offload_workers"])["", None] == 0
     assert values(scraped["offload_monitor_units"], fate="dropped")["", None] == 0
     assert values(scraped["offload_oldest_waiting_seconds"])["", None] == 0
+
+
+def test_calls_name_the_server_and_each_sample_is_there_once(scraped):
+    """Attributes of http.client.request.duration; OpenMetrics 1.0 allows a label set once per family."""
+    family = scraped["http_client_request_duration_seconds"]
+    (count,) = [sample for sample in family.samples if sample.name.endswith("_count")]
+    assert count.value == 2
+    labels = [count.labels[name] for name in ("http_request_method", "server_address", "server_port")]
+    assert labels == ["GET", "api.example", "8443"]
+
+
+def test_required_attributes_of_queries_and_tasks_are_there(scraped):
+    assert values(scraped["db_client_operation_duration_seconds"], db_system_name="sqlite")
+    assert values(scraped["messaging_process_duration_seconds"], messaging_system="huey")
