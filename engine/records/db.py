@@ -249,10 +249,13 @@ def set_up(data_dir: Path) -> None:
         data_dir.chmod(0o700)
     with (data_dir / ".setup.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for folder in ("artifacts", "uploads"):
-            (data_dir / folder).mkdir(mode=0o700, exist_ok=True)
-        for name, sets in schema.FILES.items():
-            _migrate(data_dir / name, sets)
+        try:
+            for folder in ("artifacts", "uploads"):
+                (data_dir / folder).mkdir(mode=0o700, exist_ok=True)
+            for name, sets in schema.FILES.items():
+                _migrate(data_dir / name, sets)
+        finally:  # not left to closing the file: a child forked meanwhile holds it open, and so the lock
+            fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def reset() -> None:

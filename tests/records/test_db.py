@@ -105,6 +105,28 @@ def _open_first(folder, barrier, outcomes):
         outcomes.put(repr(error))
 
 
+def test_a_child_forked_during_the_set_up_does_not_keep_others_out(tmp_path, monkeypatch):
+    """The lock belongs to the open file, which a child has too (flock(2)); it may live for days."""
+    fork = multiprocessing.get_context("fork")
+    forked = []
+
+    def migrate(path, sets):
+        if not forked:
+            forked.append(fork.Process(target=threading.Event().wait, args=(30,)))
+            forked[0].start()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(db, "_migrate", migrate)
+        db.set_up(tmp_path / "data")
+    again = threading.Thread(target=db.set_up, args=(tmp_path / "data",))
+    again.start()
+    again.join(10)
+    forked[0].terminate()
+    assert not again.is_alive()
+    again.join()
+    forked[0].join()
+
+
 def test_connection_of_an_ended_thread_serves_the_next(data_dir, monkeypatch):
     opened = []
     real = db._open
