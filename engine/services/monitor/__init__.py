@@ -155,6 +155,16 @@ def _service() -> str:
     return _named or settings.get().service
 
 
+def _before_fork() -> None:
+    if _recorder is not None:
+        _recorder.hold()
+
+
+def _after_fork_in_parent() -> None:
+    if _recorder is not None:
+        _recorder.release()
+
+
 def _after_fork() -> None:
     global _lock, _recorder
     _lock = Lock()  # another thread of the parent may have held it
@@ -184,5 +194,5 @@ def _call_ended(operation: trace.Operation) -> None:
     record(unit)
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 atexit.register(stop)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from secrets import randbits
-from threading import Lock, Thread
+from threading import Lock, Thread, get_ident
 
 from engine import clock, log, settings
 from engine.records import db, findings, metrics, recorders, rollups
@@ -26,6 +26,8 @@ JUDGE_S = 10.0
 CALM_JUDGEMENTS = 6
 """So many judgements in a row below a third of the budget before detail steps up again."""
 TARGETS_S = 30.0
+HOLD_S = 1.0
+"""Longest wait of a fork for the writer; it may itself wait for a locked database."""
 STOP_S = 8.0
 """Longest wait at the end of a process; container tools kill after 10 s."""
 SLOW_LINES = 20
@@ -45,6 +47,7 @@ class Recorder:
         self.n_stored = 0
         self._buffer = Buffer()
         self._lock = Lock()
+        self._held_by = 0
         self._pending: Batch | None = None
         self._stopping = self._abandoned = False
         self._database: db.Database | None = None
@@ -89,6 +92,17 @@ class Recorder:
         self._abandoned = True
         self._halt()
         self.let_go()
+
+    def hold(self) -> None:
+        """Let the writer come to a rest before a fork: SQLite's own locks would stay taken in the child."""
+        if self._lock.acquire(timeout=HOLD_S):
+            self._held_by = get_ident()
+
+    def release(self) -> None:
+        """End what `hold` began."""
+        if self._held_by == get_ident():
+            self._held_by = 0
+            self._lock.release()
 
     def let_go(self) -> None:
         """Close what a forked child inherited; its locks may be held by threads that it does not have."""

@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -266,6 +267,25 @@ def test_a_forked_child_records_for_itself(data_dir):
 def _record_in_child():
     record(2)
     monitor.stop()
+
+
+def test_a_fork_finds_the_writer_at_rest(data_dir, monkeypatch):
+    """SQLite's locks within a process are copied by a fork, and never released in the child."""
+    record(1)
+    recorder = monitor.start()
+    recorder.hold()
+    assert recorder._lock.locked()
+    other = threading.Thread(target=recorder.release)
+    other.start()
+    other.join()
+    assert recorder._lock.locked()
+    monkeypatch.setattr(writer, "HOLD_S", 0.01)
+    child = fork.Process(target=_record_in_child)  # held already: it does not wait for ever
+    child.start()
+    child.join(20)
+    assert (child.exitcode, recorder._lock.locked()) == (0, False)
+    monitor.flush()
+    assert n_events() == 3
 
 
 def test_four_processes_write_and_roll_up_at_once(data_dir):
