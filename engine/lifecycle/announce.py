@@ -63,12 +63,19 @@ def _tell(tx: Transaction, task: Task, event: str) -> None:
             _write(tx, targets, event, _absolute(after.document()), task.owner, task)
 
 
-def emit(tx: Transaction, event: str, data: Mapping[str, Any], *, owner: str | None) -> int:
-    """Tell an owner's endpoints, or without one those of everybody who operates Offload; return how many."""
+def emit(
+    tx: Transaction, event: str, data: Mapping[str, Any], *, owner: str | None, message_id: str | None = None
+) -> int:
+    """Tell an owner's endpoints, or without one those of everybody who operates Offload; return how many.
+
+    Whoever may have to repeat an event gives it an id; a message with that id is not written twice.
+    """
     if event not in EVENTS:
         raise ValueError(f"{event} is not an event")
+    if message_id is not None and webhooks.has_message(tx, message_id):
+        return 0
     targets = _listening(tx, owner, event)
-    _write(tx, targets, event, data, owner, None)
+    _write(tx, targets, event, data, owner, None, message_id)
     return len(targets)
 
 
@@ -95,6 +102,7 @@ def _write(
     data: Mapping[str, Any],
     owner: str | None,
     cause: Task | None,
+    message_id: str | None = None,
 ) -> list[str]:
     if not targets:
         return []
@@ -104,7 +112,7 @@ def _write(
     webhooks.write_deliveries(
         tx,
         targets,
-        message_id=signing.new_message_id(),
+        message_id=message_id or signing.new_message_id(),
         event=event,
         body=json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str),
         owner=owner,

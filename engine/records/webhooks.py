@@ -167,6 +167,11 @@ def write_deliveries(
     )
 
 
+def has_message(reader: Reader, message_id: str) -> bool:
+    """Whether an event was written under an id."""
+    return reader.one("select 1 from webhook_messages where id = :id", id=message_id) is not None
+
+
 def delivery(reader: Reader, delivery_id: str) -> Row | None:
     """Return a delivery with the body of its message."""
     return reader.one(

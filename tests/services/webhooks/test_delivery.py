@@ -507,3 +507,11 @@ def test_alerts_reach_those_who_operate_the_installation(server, ann_made):
         assert lifecycle.emit(tx, "schedule.missed", {"name": "x"}, owner="ann") == 1
         with pytest.raises(ValueError, match="not an event"):
             lifecycle.emit(tx, "task.exploded", {}, owner=None)
+
+
+def test_an_event_with_an_id_is_written_once(server, ann_made):
+    with db.main().write() as tx:
+        for n_told in (1, 0):
+            options = {"owner": "ann", "message_id": "msg_again"}
+            assert lifecycle.emit(tx, "schedule.missed", {"name": "x"}, **options) == n_told
+    assert db.main().value("select count(*) from webhook_messages where id = 'msg_again'") == 1
