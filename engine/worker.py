@@ -13,14 +13,14 @@ from engine.errors import InvalidInput, TaskCancelled
 from engine.lib import child, processes
 from engine.queue import OffloadHuey, Running
 from engine.queue.pulse import Duty, Pulse
-from engine.services import alerts, monitor, regressions, schedules, webhooks
+from engine.services import alerts, monitor, regressions, schedules
 from engine.services.reports.delivery import RENDERING
 from engine.words import Outcome
 
 DUTIES: Mapping[str, Duty] = {
     "schedules": schedules.enqueue_due,
     "monitor": monitor.beat,
-    "alerts": lambda: alerts.beat(notify=lambda happened: webhooks.tell(happened.event, happened.document())),
+    "alerts": alerts.beat,
     "regressions": regressions.beat,
 }
 """What the beat of a worker does every second beside rescuing; each decides itself whether it is its turn."""

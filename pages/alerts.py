@@ -36,7 +36,7 @@ def switch(rule: Rule) -> str:
 
 def change(rule: Rule, threshold: float) -> str:
     alerts.save(actor, replace(rule, threshold=threshold))
-    return f"{rule.title}: alarm at {threshold:g}."
+    return f"{rule.title}: alarm at {alerts.exact(threshold)}."
 
 
 @ui.live(every_s=every_s)
@@ -62,16 +62,18 @@ def now() -> None:
 def rules() -> None:
     st.subheader("Rules", anchor=False)
     for standing in reads.standings():
-        rule, measure = standing.rule, alerts.MEASURES[standing.rule.measure]
+        rule, measure = standing.rule, alerts.measure(standing.rule.measure)
         mark = ":red[:material/error:]" if standing.open else ":green[:material/check_circle:]"
         muted = (standing.muted_until_ms or 0) > clock.now_ms()
         state = "off" if not rule.enabled else "muted" if muted else "on"
-        with st.expander(f"{mark if rule.enabled else ':gray[:material/block:]'} {rule.title} · {state}"):
-            side = "below" if measure.below else "above"
-            value = format.DASH if standing.value is None else f"{standing.value:,.4g} {measure.unit}"
+        mark = mark if rule.enabled else ":gray[:material/block:]"
+        with st.expander(f"{mark} {format.plain(rule.title)} · {state}"):
+            value = format.DASH
+            if standing.value is not None:
+                value = f"{alerts.figure(standing.value)} {measure.unit}"
             st.caption(
-                f"{measure.title} {side} {rule.threshold:g} {measure.unit}, {rule.to_open} times in a row; "
-                f"now {value}, n = {format.count(standing.n)}, {viewer.when(standing.evaluated_at_ms)}"
+                f"{format.plain(alerts.in_words(rule))}; now {value}, "
+                f"n = {format.count(standing.n)}, {viewer.when(standing.evaluated_at_ms)}"
             )
             if actor.role.includes(Role.OPS):
                 buttons(rule, muted)
@@ -98,6 +100,7 @@ def history() -> None:
     moments = {"Opened": [a.opened_at_ms for a in past], "Cleared": [a.cleared_at_ms for a in past]}
     columns = {name: pa.array(at, pa.int64()).cast(pa.timestamp("ms", "UTC")) for name, at in moments.items()}
     columns |= {"Alert": [a.title for a in past], "What": [a.message for a in past]}
+    columns |= {"Why it cleared": [alerts.WHY.get(a.cleared_reason, format.DASH) for a in past]}
     columns |= {"Looked after by": [a.acknowledged_by or format.DASH for a in past]}
     config = {name: widgets.moment_column(f"{name} ({viewer.zone().key})") for name in moments}
     st.dataframe(

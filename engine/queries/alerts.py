@@ -1,15 +1,14 @@
 """Alert rules, how they stand, and what they raised; and the counts of the moment that rules look at."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine import clock
+from engine.errors import InvalidInput
 from engine.records import db
-from engine.records.alerts import Rule
+from engine.records.alerts import RULE_COLUMNS, Reason, Rule
 
-RULE_COLUMNS = (
-    """id, title, measure, threshold, service, name, window_s, to_open, to_clear, least_n, enabled"""
-)
+MAX_PAGE = 500
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,23 @@ class Standing:
     muted_until_ms: int | None
     open: bool
 
+    def document(self) -> dict[str, Any]:
+        """Return the rule and where it stands as JSON."""
+        fields = asdict(self.rule)
+        return (
+            {"rule_id": fields.pop("id")}
+            | fields
+            | {
+                "open": self.open,
+                "value": self.value,
+                "n": self.n,
+                "n_bad": self.n_bad,
+                "n_good": self.n_good,
+                "evaluated_at": clock.iso(self.evaluated_at_ms),
+                "muted_until": clock.iso(self.muted_until_ms),
+            }
+        )
+
 
 @dataclass(frozen=True)
 class Alert:
@@ -35,6 +51,7 @@ class Alert:
     title: str
     opened_at_ms: int
     cleared_at_ms: int | None
+    cleared_reason: Reason | None
     first_value: float
     worst_value: float
     message: str
@@ -45,11 +62,12 @@ class Alert:
     def document(self) -> dict[str, Any]:
         """Return the alert as JSON."""
         return {
-            "id": self.id,
+            "alert_id": self.id,
             "rule_id": self.rule_id,
             "title": self.title,
             "opened_at": clock.iso(self.opened_at_ms),
             "cleared_at": clock.iso(self.cleared_at_ms),
+            "cleared_reason": self.cleared_reason,
             "first_value": self.first_value,
             "worst_value": self.worst_value,
             "message": self.message,
@@ -59,27 +77,23 @@ class Alert:
         }
 
 
+@dataclass(frozen=True)
+class Page:
+    """Alerts, newest first, and the cursor of the next page, if any."""
+
+    items: list[Alert]
+    next: str | None
+
+
 def standings() -> list[Standing]:
     """Return all rules with where they stand, those with an open alert first."""
-    found = db.metrics().read(
-        f"""select {RULE_COLUMNS}, value, n, n_bad, n_good, evaluated_at_ms, muted_until_ms,
-                exists (select 1 from alerts
-                    where rule_id = alert_rules.id and cleared_at_ms is null) as is_open
-            from alert_rules order by is_open desc, title, id"""
-    )
-    return [
-        Standing(
-            rule=_rule(row),
-            value=row["value"],
-            n=row["n"],
-            n_bad=row["n_bad"],
-            n_good=row["n_good"],
-            evaluated_at_ms=row["evaluated_at_ms"],
-            muted_until_ms=row["muted_until_ms"],
-            open=bool(row["is_open"]),
-        )
-        for row in found
-    ]
+    return [_standing(row) for row in db.metrics().read(f"{_STANDINGS} order by is_open desc, title, id")]
+
+
+def standing(rule_id: str) -> Standing | None:
+    """Return one rule with where it stands."""
+    row = db.metrics().one(f"{_STANDINGS} where id = :id", id=rule_id)
+    return _standing(row) if row else None
 
 
 def opened() -> list[Alert]:
@@ -91,7 +105,33 @@ def opened() -> list[Alert]:
 
 def history(*, limit: int = 100) -> list[Alert]:
     """Return alerts, newest first."""
-    return [_alert(row) for row in db.metrics().read(f"{_ALERTS} order by id desc limit :n", n=limit)]
+    return page(limit=limit).items
+
+
+def page(
+    *, only_open: bool = False, rule_id: str | None = None, limit: int = 50, cursor: str | None = None
+) -> Page:
+    """List alerts, newest first, of one rule or of all."""
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise InvalidInput("The cursor is not one of ours.", fields={"cursor": "take it from `next`"})
+    limit = max(1, min(limit, MAX_PAGE))
+    rows = db.metrics().read(
+        f"""{_ALERTS} where id < :before and rule_id = coalesce(:rule, rule_id)
+                and (:any = 1 or cleared_at_ms is null)
+            order by id desc limit :limit""",
+        before=int(cursor) if cursor else 2**62,
+        rule=rule_id,
+        any=int(not only_open),
+        limit=limit + 1,
+    )
+    items = [_alert(row) for row in rows[:limit]]
+    return Page(items, str(items[-1].id) if len(rows) > limit else None)
+
+
+def one(alert_id: int) -> Alert | None:
+    """Return one alert."""
+    row = db.metrics().one(f"{_ALERTS} where id = :id", id=alert_id)
+    return _alert(row) if row else None
 
 
 def worst_value(reader: db.Reader, rule_id: str) -> float | None:
@@ -137,13 +177,24 @@ def units_not_recorded(since_ms: int) -> int:
     return int(dropped or 0) + int(lost or 0)
 
 
-_ALERTS = """select id, rule_id, title, opened_at_ms, cleared_at_ms, first_value, worst_value, message,
-    acknowledged_at_ms, acknowledged_by, note from alerts"""
+_STANDINGS = f"""select {", ".join(RULE_COLUMNS)}, value, n, n_bad, n_good, evaluated_at_ms, muted_until_ms,
+    exists (select 1 from alerts where rule_id = alert_rules.id and cleared_at_ms is null) as is_open
+    from alert_rules"""
+_ALERTS = """select id, rule_id, title, opened_at_ms, cleared_at_ms, cleared_reason, first_value, worst_value,
+    message, acknowledged_at_ms, acknowledged_by, note from alerts"""
 
 
-def _rule(row: db.Row) -> Rule:
-    values = {name.strip(): row[name.strip()] for name in RULE_COLUMNS.split(",")}
-    return Rule(**values | {"enabled": bool(values["enabled"])})
+def _standing(row: db.Row) -> Standing:
+    return Standing(
+        rule=Rule.from_row(row),
+        value=row["value"],
+        n=row["n"],
+        n_bad=row["n_bad"],
+        n_good=row["n_good"],
+        evaluated_at_ms=row["evaluated_at_ms"],
+        muted_until_ms=row["muted_until_ms"],
+        open=bool(row["is_open"]),
+    )
 
 
 def _alert(row: db.Row) -> Alert:

@@ -1,8 +1,15 @@
-"""Alert rules and alerts."""
+"""Alert rules, alerts, and what is to be told of them."""
 
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from engine.records import db
+
+Opening = Literal["alert.opened", "alert.resolved"]
+Reason = Literal["good", "no_data", "rule_off", "rule_changed", "rule_removed"]
+"""Why an alert cleared: good results, no values any more, or what somebody did to its rule."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,34 @@ class Rule:
     to_clear: int = 3
     least_n: int = 20
     enabled: bool = True
+
+    @classmethod
+    def from_row(cls, row: db.Row) -> "Rule":
+        """Make a rule of a row that has its columns."""
+        return cls(**{name: row[name] for name in RULE_COLUMNS} | {"enabled": bool(row["enabled"])})
+
+
+RULE_COLUMNS = tuple(field.name for field in fields(Rule))
+
+
+@dataclass(frozen=True)
+class Event:
+    """An opening or clearing that nobody was told of yet; `id` is the id of its message."""
+
+    id: str
+    event: Opening
+    data: Mapping[str, Any]
+
+
+def rule(reader: db.Reader | db.Database, rule_id: str) -> Rule | None:
+    """Return a rule as it is now."""
+    row = reader.one(f"select {', '.join(RULE_COLUMNS)} from alert_rules where id = :id", id=rule_id)
+    return Rule.from_row(row) if row else None
+
+
+def n_rules(reader: db.Reader) -> int:
+    """Count the rules."""
+    return int(reader.value("select count(*) from alert_rules"))
 
 
 def save(tx: db.Transaction, rule: Rule, *, at_ms: int, by: str) -> None:
@@ -50,38 +85,65 @@ def mute(tx: db.Transaction, rule_id: str, until_ms: int | None) -> bool:
     )
 
 
+def is_muted(reader: db.Reader, rule_id: str, at_ms: int) -> bool:
+    """Tell whether nobody is to hear of a rule's alerts at a moment."""
+    until_ms = reader.value("select muted_until_ms from alert_rules where id = :id", id=rule_id)
+    return until_ms is not None and int(until_ms) > at_ms
+
+
 def note_evaluation(
-    tx: db.Transaction, rule_id: str, *, value: float | None, n: int, bad: bool, at_ms: int
+    tx: db.Transaction, rule_id: str, *, value: float, n: int, bad: bool, at_ms: int
 ) -> tuple[int, int]:
     """Count an evaluation; return how many in a row were bad and good now."""
-    tx.run(
-        """update alert_rules set value = :value, n = :n, evaluated_at_ms = :at,
+    row = tx.one(
+        """update alert_rules set value = :value, n = :n, evaluated_at_ms = :at, n_quiet = 0,
                n_bad = case when :bad then n_bad + 1 else 0 end,
                n_good = case when :bad then 0 else n_good + 1 end
-           where id = :id""",
+           where id = :id returning n_bad, n_good""",
         id=rule_id,
         value=value,
         n=n,
         bad=bad,
         at=at_ms,
     )
-    row = tx.one("select n_bad, n_good from alert_rules where id = :id", id=rule_id)
     return (row["n_bad"], row["n_good"]) if row else (0, 0)
 
 
-def open_alert(tx: db.Transaction, rule: Rule, *, value: float, message: str, at_ms: int) -> bool:
-    """Open an alert unless the rule has one; return whether it was opened."""
-    opened = tx.run(
+def note_quiet(tx: db.Transaction, rule_id: str, *, n: int, at_ms: int) -> int:
+    """Count an evaluation that found too little to say anything; return how many in a row there were."""
+    row = tx.one(
+        """update alert_rules set value = null, n = :n, evaluated_at_ms = :at, n_quiet = n_quiet + 1
+           where id = :id returning n_quiet""",
+        id=rule_id,
+        n=n,
+        at=at_ms,
+    )
+    return row["n_quiet"] if row else 0
+
+
+def begin_anew(tx: db.Transaction, rule_id: str) -> None:
+    """Forget what the evaluations of a rule found so far."""
+    tx.run(
+        """update alert_rules set value = null, n = 0, n_bad = 0, n_good = 0, n_quiet = 0,
+               evaluated_at_ms = null
+           where id = :id""",
+        id=rule_id,
+    )
+
+
+def open_alert(tx: db.Transaction, rule: Rule, *, value: float, message: str, at_ms: int) -> int | None:
+    """Open an alert unless the rule has one; return its id if it was opened."""
+    row = tx.one(
         """insert into alerts (rule_id, title, opened_at_ms, first_value, worst_value, message)
            values (:rule, :title, :at, :value, :value, :message)
-           on conflict do nothing""",
+           on conflict do nothing returning id""",
         rule=rule.id,
         title=rule.title,
         at=at_ms,
         value=value,
         message=message,
     )
-    return opened == 1
+    return row["id"] if row else None
 
 
 def worsen(tx: db.Transaction, rule_id: str, value: float, message: str) -> None:
@@ -95,15 +157,49 @@ def worsen(tx: db.Transaction, rule_id: str, value: float, message: str) -> None
     )
 
 
-def clear(tx: db.Transaction, rule_id: str, at_ms: int) -> bool:
-    """Close the open alert of a rule; return whether there was one."""
-    return (
-        tx.run(
-            "update alerts set cleared_at_ms = :at where rule_id = :id and cleared_at_ms is null",
-            id=rule_id,
-            at=at_ms,
-        )
-        == 1
+def clear(tx: db.Transaction, rule_id: str, at_ms: int, reason: Reason) -> int | None:
+    """Close the open alert of a rule, never before it was opened; return its id if there was one."""
+    row = tx.one(
+        """update alerts set cleared_reason = :reason,
+               cleared_at_ms = case when opened_at_ms > :at then opened_at_ms else :at end
+           where rule_id = :id and cleared_at_ms is null returning id""",
+        id=rule_id,
+        at=at_ms,
+        reason=reason,
+    )
+    return row["id"] if row else None
+
+
+def write_event(
+    tx: db.Transaction, alert_id: int, event: Opening, data: Mapping[str, Any], *, message_id: str
+) -> None:
+    """Write what is to be told of an alert, once; that it cleared only if its opening was for telling."""
+    tx.run(
+        """insert into alert_events (id, alert_id, event, data)
+           select :id, :alert, :event, :data where :event = 'alert.opened' or exists
+               (select 1 from alert_events where alert_id = :alert and event = 'alert.opened')
+           on conflict do nothing""",
+        id=message_id,
+        alert=alert_id,
+        event=event,
+        data=json.dumps(data, ensure_ascii=False),
+    )
+
+
+def untold(reader: db.Reader | db.Database, *, limit: int) -> list[Event]:
+    """Return what nobody was told of yet, oldest first."""
+    found = reader.read(
+        "select id, event, data from alert_events where told_at_ms is null order by seq limit :n", n=limit
+    )
+    return [Event(row["id"], row["event"], json.loads(row["data"])) for row in found]
+
+
+def note_told(tx: db.Transaction, event_id: str, at_ms: int) -> None:
+    """Note that an event was told."""
+    tx.run(
+        "update alert_events set told_at_ms = :at where id = :id and told_at_ms is null",
+        id=event_id,
+        at=at_ms,
     )
 
 
@@ -123,5 +219,9 @@ def acknowledge(tx: db.Transaction, alert_id: int, *, by: str, at_ms: int, note:
 
 
 def trim(tx: db.Transaction, before_ms: int) -> int:
-    """Forget cleared alerts older than a moment."""
+    """Forget cleared alerts older than a moment, and what was told of them."""
+    tx.run(
+        "delete from alert_events where alert_id in (select id from alerts where cleared_at_ms < :before)",
+        before=before_ms,
+    )
     return tx.run("delete from alerts where cleared_at_ms < :before", before=before_ms)

@@ -6,8 +6,9 @@ from engine import clock
 from engine.queries import alerts as reads
 from engine.records import alerts as records
 from engine.records import db
+from engine.records.alerts import Rule
 from engine.services import alerts
-from engine.words import Role
+from engine.words import Actor, Role
 from tests.pages.conftest import texts
 
 
@@ -40,6 +41,20 @@ def test_a_viewer_changes_nothing(browse, ringing):
     assert not at.exception
     assert not at.button
     assert not at.number_input
+
+
+def test_the_history_says_why_an_alert_cleared(browse, ringing):
+    alerts.remove(Actor("olga", Role.OPS), "disk")
+    at = browse(Role.VIEWER, "alerts")
+    assert list(at.dataframe[0].value["Why it cleared"]) == ["Rule removed"]
+
+
+def test_a_rule_of_a_newer_version_is_shown(browse, ringing):
+    with db.metrics().write() as tx:
+        records.save(tx, Rule("tide", "High water", "tide", 20_000), at_ms=1, by="ann")
+    at = browse(Role.OPS, "alerts")
+    assert not at.exception
+    assert "Unknown measure tide above 20,000" in texts(at)
 
 
 def test_ops_change_mute_and_switch_off_a_rule(browse, ringing):

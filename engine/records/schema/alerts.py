@@ -52,3 +52,32 @@ def create_alerts(db: Database) -> None:
         "create index alerts_opened on alerts (opened_at_ms)",
     ):
         db.execute(sql)
+
+
+@migrations()
+def create_alert_events(db: Database) -> None:
+    """What is to be told of an alert; its `id` is the message's, so that telling it again tells nothing new.
+
+    Alerts open now were told by the version before; `n_quiet` counts evaluations in a row without values.
+    """
+    for sql in (
+        """
+        create table alert_events (
+            seq integer primary key,
+            id text not null unique,
+            alert_id integer not null,
+            event text not null,
+            data text not null,
+            told_at_ms integer
+        )
+        """,
+        "create unique index alert_events_once on alert_events (alert_id, event)",
+        "create index alert_events_untold on alert_events (seq) where told_at_ms is null",
+        """insert into alert_events (id, alert_id, event, data, told_at_ms)
+           select 'alert-' || id, id, 'alert.opened', '{}', opened_at_ms from alerts
+           where cleared_at_ms is null""",
+        "alter table alerts add column cleared_reason text",
+        "update alerts set cleared_reason = 'good' where cleared_at_ms is not null",
+        "alter table alert_rules add column n_quiet integer not null default 0",
+    ):
+        db.execute(sql)

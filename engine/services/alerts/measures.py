@@ -36,17 +36,55 @@ class Measure:
         return value < threshold if self.below else value > threshold
 
 
+def measure(name: str) -> Measure:
+    """Return a measure; one that this version does not know has no values."""
+    return MEASURES.get(name) or Measure(
+        f"Unknown measure {name}", "", lambda rule, now_ms: Measured(None, 0, 0)
+    )
+
+
+def figure(value: float) -> str:
+    """Write a measured value with three digits, or with all that stand before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def exact(threshold: float) -> str:
+    """Write a threshold as it was given."""
+    return f"{threshold:,.12g}"
+
+
+def title_of(rule: Rule) -> str:
+    """Say what a rule looks at: `p95 of requests of /orders`."""
+    where = f" of {rule.name or rule.service}" if rule.name or rule.service else ""
+    return measure(rule.measure).title + where
+
+
+def alarm_of(rule: Rule) -> str:
+    """Say when a value is bad: `above 500 ms`."""
+    looked_at = measure(rule.measure)
+    unit = f" {looked_at.unit}" if looked_at.unit else ""
+    return f"{'below' if looked_at.below else 'above'} {exact(rule.threshold)}{unit}"
+
+
+def in_words(rule: Rule) -> str:
+    """Say when a rule opens an alert."""
+    return f"{title_of(rule)} {alarm_of(rule)}, {rule.to_open} times in a row"
+
+
 def _figure(pick: Callable[[Figures], float | None], kind: str = "http") -> Callable[[Rule, int], Measured]:
-    """Read a figure of the rollups; the window widens until it holds enough to mean something."""
+    """Read a figure of the rollups; the window widens until it holds enough to mean something.
+
+    Where the rule's own window holds nothing at all there is no value: older units were judged already.
+    """
 
     def read(rule: Rule, now_ms: int) -> Measured:
         window_s = rule.window_s
         while True:
             selection = Selection(now_ms - window_s * 1000, now_ms, kind, rule.service, rule.name)
             found = performance.figures(selection.snapped())
-            if found.n >= rule.least_n:
+            if found.n and found.n >= rule.least_n:
                 return Measured(pick(found), found.n, window_s)
-            if window_s >= WIDEST_S:
+            if not found.n or window_s >= WIDEST_S:
                 return Measured(None, found.n, window_s)
             window_s = min(window_s * 4, WIDEST_S)
 

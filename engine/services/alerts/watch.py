@@ -1,25 +1,17 @@
-"""Alerts: rules evaluated on the beat; so many bad results in a row open one, so many good ones clear it."""
+"""The beat: rules are evaluated; so many bad results in a row open an alert, so many good ones clear it."""
 
-import math
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from engine import clock, lifecycle, log
-from engine.errors import Forbidden, InvalidInput, NotFound
+from engine import clock, log
 from engine.queries import alerts as reads
-from engine.records import alerts, audit, db, recorders
+from engine.records import alerts, db, recorders
 from engine.records.alerts import Rule
-from engine.services.alerts.measures import MEASURES, Measured
-from engine.words import Actor, Role
-
-__all__ = ["DEFAULTS", "MEASURES", "Happened", "acknowledge", "beat", "evaluate", "mute", "remove", "save"]
+from engine.services.alerts import events
+from engine.services.alerts.events import Happened
+from engine.services.alerts.measures import MEASURES, Measured, alarm_of, figure, measure, title_of
 
 EVERY_MS = 30_000
 KEEP_MS = 396 * 86_400_000
-MAX_RULES = 200
-_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+QUIET_MS = 3_600_000
+"""An open alert clears after evaluations without values for so long."""
 
 DEFAULTS: tuple[Rule, ...] = (
     Rule("slow-requests", "Requests are slow", "p95", 2_000),
@@ -37,39 +29,10 @@ DEFAULTS: tuple[Rule, ...] = (
 _log = log.get(__name__)
 
 
-@dataclass(frozen=True)
-class Happened:
-    """An alert was opened or cleared, to be told to whoever wants to know."""
+def beat(now_ms: int | None = None) -> int:
+    """Evaluate all rules and tell what came of it, if it is time and this process's turn.
 
-    event: Literal["alert.opened", "alert.resolved"]
-    rule: Rule
-    value: float | None
-    message: str
-    at_ms: int
-
-    def document(self) -> dict[str, Any]:
-        """Return what webhooks carry as `data`."""
-        return {
-            "rule_id": self.rule.id,
-            "title": self.rule.title,
-            "measure": self.rule.measure,
-            "threshold": self.rule.threshold,
-            "value": self.value,
-            "message": self.message,
-            "at": clock.iso(self.at_ms),
-        }
-
-
-def tell_endpoints(happened: Happened) -> None:
-    """Tell the webhook endpoints of those who operate Offload."""
-    with db.main().write() as tx:
-        lifecycle.emit(tx, happened.event, happened.document(), owner=None)
-
-
-def beat(now_ms: int | None = None, *, notify: Callable[[Happened], object] = tell_endpoints) -> int:
-    """Evaluate all rules if it is time and this process's turn; return how many alerts opened or cleared.
-
-    `notify` hears of each, unless its rule is muted.
+    Returns how many alerts opened or cleared. What an earlier beat could not tell is told as well.
     """
     now_ms = clock.now_ms() if now_ms is None else now_ms
     if not recorders.is_due(db.metrics(), now_ms, EVERY_MS, turn="alerts"):
@@ -81,114 +44,71 @@ def beat(now_ms: int | None = None, *, notify: Callable[[Happened], object] = te
             for rule in DEFAULTS:
                 alerts.save(tx, rule, at_ms=now_ms, by="system")
         alerts.trim(tx, now_ms - KEEP_MS)
-    happened = [found for standing in reads.standings() if (found := evaluate(standing.rule, now_ms))]
-    muted = {s.rule.id for s in reads.standings() if (s.muted_until_ms or 0) > now_ms}
-    for found in happened:
-        _log.warning(found.event.replace(".", "_"), rule=found.rule.id, text=found.message)
-        if found.rule.id not in muted:
-            notify(found)
+    happened = [found for standing in reads.standings() if (found := _evaluate_alone(standing.rule, now_ms))]
+    events.tell()
     return len(happened)
+
+
+def _evaluate_alone(rule: Rule, now_ms: int) -> Happened | None:
+    try:
+        happened = evaluate(rule, now_ms)
+    except db.LockedOrFull:
+        raise
+    except Exception as error:  # noqa: BLE001 - one rule that fails must not hold up the others; it is logged
+        _log.error("rule not evaluated", rule=rule.id, error=repr(error))
+        return None
+    if happened:
+        _log.warning(happened.event.replace(".", "_"), rule=rule.id, text=happened.message)
+    return happened
 
 
 def evaluate(rule: Rule, now_ms: int) -> Happened | None:
     """Look at one rule; return what happened, if its alert was opened or cleared.
 
-    Too few values say neither good nor bad: the rule stays as it is.
+    A rule that was changed while it was measured is left to the next beat.
     """
-    measure = MEASURES.get(rule.measure)
-    if measure is None or not rule.enabled:
+    if not rule.enabled:
         return None
-    found = measure.read(rule, now_ms)
-    if found.value is None:
-        return None
-    bad = measure.bad(found.value, rule.threshold)
-    message = _message(rule, found)
+    found = measure(rule.measure).read(rule, now_ms)
     with db.metrics().write() as tx:
-        n_bad, n_good = alerts.note_evaluation(
-            tx, rule.id, value=found.value, n=found.n, bad=bad, at_ms=now_ms
-        )
-        if bad and n_bad >= rule.to_open:
-            if alerts.open_alert(tx, rule, value=found.value, message=message, at_ms=now_ms):
-                return Happened("alert.opened", rule, found.value, message, now_ms)
-            worst = reads.worst_value(tx, rule.id)
-            if worst is not None and measure.bad(found.value, worst):
-                alerts.worsen(tx, rule.id, found.value, message)
-        elif not bad and n_good >= rule.to_clear and alerts.clear(tx, rule.id, now_ms):
-            return Happened("alert.resolved", rule, found.value, message, now_ms)
+        if alerts.rule(tx, rule.id) != rule:
+            return None
+        if found.value is None:
+            return _quiet(tx, rule, found, now_ms)
+        return _judge(tx, rule, found, found.value, now_ms)
+
+
+def _judge(tx: db.Transaction, rule: Rule, found: Measured, value: float, now_ms: int) -> Happened | None:
+    looked_at, message = MEASURES[rule.measure], _message(rule, found, value)
+    bad = looked_at.bad(value, rule.threshold)
+    n_bad, n_good = alerts.note_evaluation(tx, rule.id, value=value, n=found.n, bad=bad, at_ms=now_ms)
+    if bad and n_bad >= rule.to_open:
+        if happened := events.opened(tx, rule, value, message, now_ms):
+            return happened
+        worst = reads.worst_value(tx, rule.id)
+        if worst is not None and looked_at.bad(value, worst):
+            alerts.worsen(tx, rule.id, value, message)
+    elif not bad and n_good >= rule.to_clear:
+        return events.cleared(tx, rule, "good", message, now_ms, value)
     return None
 
 
-def save(actor: Actor, rule: Rule) -> None:
-    """Make or change a rule."""
-    _operator(actor)
-    wrong = {}
-    if not _ID.fullmatch(rule.id):
-        wrong["id"] = "small letters, digits, - and _; at most 64"
-    if rule.measure not in MEASURES:
-        wrong["measure"] = f"one of {', '.join(MEASURES)}"
-    if not 0 < len(rule.title) <= 100:
-        wrong["title"] = "1 to 100 characters"
-    if not 60 <= rule.window_s <= 86_400:
-        wrong["window_s"] = "60 to 86400"
-    wrong |= {name: "1 to 100" for name in ("to_open", "to_clear") if not 1 <= getattr(rule, name) <= 100}
-    if not math.isfinite(rule.threshold):
-        wrong["threshold"] = "a number"
-    if wrong:
-        raise InvalidInput("The rule is not valid.", fields=wrong)
-    with db.metrics().write() as tx:
-        known = {standing.rule.id for standing in reads.standings()}
-        if rule.id not in known and len(known) >= MAX_RULES:
-            raise InvalidInput(f"There are {MAX_RULES} rules already.")
-        alerts.save(tx, rule, at_ms=clock.now_ms(), by=actor.name)
-        if not rule.enabled:
-            alerts.clear(tx, rule.id, clock.now_ms())
-    _audit(actor, "alert.rule", rule.id)
+def _quiet(tx: db.Transaction, rule: Rule, found: Measured, now_ms: int) -> Happened | None:
+    """Say neither good nor bad, until it has been quiet for so long that an open alert means nothing."""
+    n_quiet = alerts.note_quiet(tx, rule.id, n=found.n, at_ms=now_ms)
+    if n_quiet * EVERY_MS < QUIET_MS:
+        return None
+    message = f"{title_of(rule)}: too little to measure for {_span(QUIET_MS // 1000)}, n = {found.n:,}"
+    happened = events.cleared(tx, rule, "no_data", message, now_ms)
+    if happened:
+        alerts.begin_anew(tx, rule.id)
+    return happened
 
 
-def remove(actor: Actor, rule_id: str) -> None:
-    """Remove a rule and close its alert."""
-    _operator(actor)
-    with db.metrics().write() as tx:
-        alerts.clear(tx, rule_id, clock.now_ms())
-        if not alerts.remove(tx, rule_id):
-            raise NotFound("There is no such rule.")
-    _audit(actor, "alert.remove", rule_id)
-
-
-def mute(actor: Actor, rule_id: str, until_ms: int | None) -> None:
-    """Tell nobody of a rule's alerts until a moment in the future; None ends that."""
-    _operator(actor)
-    if until_ms is not None and until_ms <= clock.now_ms():
-        raise InvalidInput("Muting needs an end in the future.", fields={"until": "must be in the future"})
-    with db.metrics().write() as tx:
-        if not alerts.mute(tx, rule_id, until_ms):
-            raise NotFound("There is no such rule.")
-    _audit(actor, "alert.mute", rule_id)
-
-
-def acknowledge(actor: Actor, alert_id: int, note: str = "") -> None:
-    """Say that somebody looks after an alert."""
-    if not actor.role.includes(Role.STAFF):
-        raise Forbidden("This needs the role staff.")
-    with db.metrics().write() as tx:
-        if not alerts.acknowledge(tx, alert_id, by=actor.name, at_ms=clock.now_ms(), note=note[:2_000]):
-            raise NotFound("There is no such alert, or somebody looks after it.")
-    _audit(actor, "alert.acknowledge", str(alert_id))
-
-
-def _message(rule: Rule, found: Measured) -> str:
-    measure = MEASURES[rule.measure]
-    where = f" of {rule.name or rule.service}" if rule.name or rule.service else ""
-    side = "below" if measure.below else "above"
+def _message(rule: Rule, found: Measured, value: float) -> str:
     over = f" over {_span(found.window_s)}" if found.window_s else ""
-    value = (
-        f"{found.value:.3g}"
-        if isinstance(found.value, float) and found.value < 1_000
-        else f"{found.value:,.0f}"
-    )
-    unit = f" {measure.unit}" if measure.unit else ""
-    alarm = f"alarm {side} {rule.threshold:g}{unit}"
-    return f"{measure.title}{where}: {value}{unit} ({alarm}), n = {found.n:,}{over}"
+    unit = f" {MEASURES[rule.measure].unit}".rstrip()
+    return f"{title_of(rule)}: {figure(value)}{unit} (alarm {alarm_of(rule)}), n = {found.n:,}{over}"
 
 
 def _span(seconds: int) -> str:
@@ -196,13 +116,3 @@ def _span(seconds: int) -> str:
         if seconds >= size and not seconds % size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
-
-
-def _operator(actor: Actor) -> None:
-    if not actor.role.includes(Role.OPS):
-        raise Forbidden("This needs the role ops.")
-
-
-def _audit(actor: Actor, action: str, object_: str) -> None:
-    with db.main().write() as tx:
-        audit.add(tx, actor, action, object_)

@@ -9,7 +9,6 @@ from engine.services.webhooks.endpoints import (
     replay_failed,
     rotate,
     send_test,
-    tell,
 )
 
 __all__ = [
@@ -21,5 +20,4 @@ __all__ = [
     "replay_failed",
     "rotate",
     "send_test",
-    "tell",
 ]

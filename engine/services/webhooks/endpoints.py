@@ -165,12 +165,6 @@ def send_test(actor: Actor, endpoint_id: str) -> str:
         return delivery_id
 
 
-def tell(event: str, data: Mapping[str, Any], *, owner: str | None = None) -> int:
-    """Tell an owner's endpoints, or those of everybody who operates Offload; return how many are told."""
-    with db.main().write() as tx:
-        return lifecycle.emit(tx, event, data, owner=owner)
-
-
 def replay(actor: Actor, delivery_id: str) -> str:
     """Deliver an ended delivery again, with the same message id; return the id of the task that does it."""
     _staff(actor)

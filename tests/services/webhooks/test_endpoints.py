@@ -128,19 +128,3 @@ def test_there_is_an_end_to_how_many():
         make()
     with pytest.raises(Conflict):
         make()
-
-
-def test_alerts_of_the_worker_reach_those_who_operate(monkeypatch):
-    from engine import tasks, worker
-    from engine.queries import webhooks as reads
-    from engine.records.alerts import Rule
-    from engine.services import alerts
-    from engine.words import SYSTEM
-
-    tasks.load()
-    webhooks.create(SYSTEM, {"url": URL, "events": ["alert.*"]})
-    found = alerts.Happened("alert.opened", Rule("slow", "Slow", "p95", 1), 2, "p95 is 2 ms", 0)
-    monkeypatch.setattr(alerts, "beat", lambda *, notify: notify(found))
-    worker.DUTIES["alerts"]()
-    (delivery,) = reads.deliveries(SYSTEM).items
-    assert delivery["event"] == "alert.opened"

@@ -1,0 +1,28 @@
+"""Alerts: rules that are evaluated on the beat, what they open and clear, and who is told."""
+
+from engine.services.alerts.acts import RuleFields, acknowledge, mute, remove, save
+from engine.services.alerts.events import WHY, Happened, tell
+from engine.services.alerts.measures import MEASURES, exact, figure, in_words, measure
+from engine.services.alerts.watch import DEFAULTS, EVERY_MS, KEEP_MS, QUIET_MS, beat, evaluate
+
+__all__ = [
+    "DEFAULTS",
+    "EVERY_MS",
+    "KEEP_MS",
+    "MEASURES",
+    "QUIET_MS",
+    "WHY",
+    "Happened",
+    "RuleFields",
+    "acknowledge",
+    "beat",
+    "evaluate",
+    "exact",
+    "figure",
+    "in_words",
+    "measure",
+    "mute",
+    "remove",
+    "save",
+    "tell",
+]
