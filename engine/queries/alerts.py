@@ -7,6 +7,7 @@ from engine import clock
 from engine.errors import InvalidInput
 from engine.records import db
 from engine.records.alerts import RULE_COLUMNS, Reason, Rule
+from engine.records.schedules import MISSED
 
 MAX_PAGE = 500
 
@@ -159,11 +160,13 @@ def stalled_tasks(now_ms: int) -> int:
 
 
 def missed_occurrences(since_ms: int) -> int:
-    """Return how many due times of schedules were skipped since a moment."""
+    """Return how many due times were skipped since a moment, because no worker ran at them."""
     return int(
         db.main().value(
-            "select count(*) from occurrences where decision = 'skipped' and decided_at_ms >= :since",
+            """select count(*) from occurrences
+               where decision = 'skipped' and decided_at_ms >= :since and reason = :missed""",
             since=since_ms,
+            missed=MISSED,
         )
     )
 

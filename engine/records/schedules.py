@@ -8,6 +8,9 @@ from typing import Any
 from engine import clock
 from engine.records.db import Reader, Row, Transaction, listed
 
+MISSED = "missed: no worker ran"
+"""Why a due time was skipped that nobody was there for; stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:

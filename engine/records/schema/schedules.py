@@ -81,3 +81,9 @@ def create_occurrences(db: Database) -> None:
         "create index tasks_schedule on tasks (schedule_id, seq) where schedule_id is not null",
     ):
         db.execute(sql)
+
+
+@migrations()
+def index_skipped_occurrences(db: Database) -> None:
+    """Alerts count them every half minute; without an index that reads all occurrences (180 ms a million)."""
+    db.execute("create index occurrences_skipped on occurrences (decided_at_ms) where decision = 'skipped'")

@@ -166,7 +166,7 @@ def _apply(tx: Transaction, plan: Plan, now_ms: int) -> int:
         schedules.update(tx, schedule.id, {"enabled": 0})
         schedules.note_change(tx, schedule.id, SYSTEM.name, "stopped", now_ms, {"reason": plan.fault})
         return 0
-    skipped = [_row(schedule, at, now_ms, "skipped", reason="missed: no worker ran") for at in plan.skipped]
+    skipped = [_row(schedule, at, now_ms, "skipped", reason=schedules.MISSED) for at in plan.skipped]
     schedules.add_occurrences(tx, skipped)
     if missed := [*plan.skipped, *plan.made_up]:
         _tell_missed(tx, plan, missed)

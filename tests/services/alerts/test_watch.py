@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import pytest
 
+from engine import tasks
 from engine.queries import alerts as reads
 from engine.records import db
 from engine.records.alerts import Rule
-from engine.services import alerts
+from engine.records.schedules import MISSED
+from engine.services import alerts, schedules
 from engine.services.alerts import measures
 from tests.services.alerts.kit import HOUR, NOW, OPS, SLOW, beats, for_telling
 
@@ -76,7 +78,7 @@ def test_the_worst_value_is_kept(at, requests):
     )
 
 
-def test_missed_schedules_stalled_tasks_and_drops_raise_alerts(at):
+def test_stalled_tasks_and_drops_raise_alerts(at):
     with db.main().write() as tx:
         tx.run(
             """insert into tasks (id, type, state, payload, payload_hash, owner, correlation_id,
@@ -90,12 +92,32 @@ def test_missed_schedules_stalled_tasks_and_drops_raise_alerts(at):
                values ('1-a', 'shop', 1, 1, :now, 7)""",
             now=NOW,
         )
-    for measure in ("stalled", "not_recorded", "missed_occurrences", "disk"):
+    for measure in ("stalled", "not_recorded", "disk"):
         threshold = 100 if measure == "disk" else 0
         rule = Rule(measure.replace("_", "-"), measure, measure, threshold, to_open=1, least_n=0)
         alerts.save(OPS, rule)
     assert beats(1) == [2]
     assert {alert.rule_id for alert in reads.opened()} == {"stalled", "not-recorded"}
+
+
+def test_due_times_nobody_ran_for_raise_an_alert_and_those_of_a_removed_schedule_do_not(at):
+    tasks.load()
+    added = schedules.create(OPS, {"name": "night", "cron": "@daily", "type": "probe"})
+    skipped = [(NOW - 7_200_000, MISSED), (NOW - 1_000, "schedule removed"), (NOW, MISSED), (NOW + 1, MISSED)]
+    with db.main().write() as tx:
+        for due_ms, reason in skipped:
+            tx.run(
+                """insert into occurrences
+                       (schedule_id, due_at_ms, run_at_ms, decided_at_ms, decision, reason)
+                   values (:id, :due, :due, :due, 'skipped', :reason)""",
+                id=added.id,
+                due=due_ms,
+                reason=reason,
+            )
+    rule = Rule("missed", "Missed", "missed_occurrences", 1, window_s=3_600, to_open=1, least_n=0)
+    alerts.save(OPS, rule)
+    assert beats(1) == [1]
+    assert reads.opened()[0].message == "Skipped due times of schedules: 2 (alarm above 1), n = 2 over 1 h"
 
 
 def test_an_installation_begins_with_rules_that_can_be_removed_for_good(data_dir):
