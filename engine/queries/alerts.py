@@ -66,6 +66,7 @@ class Alert:
             "alert_id": self.id,
             "rule_id": self.rule_id,
             "title": self.title,
+            "state": "open" if self.cleared_at_ms is None else "cleared",
             "opened_at": clock.iso(self.opened_at_ms),
             "cleared_at": clock.iso(self.cleared_at_ms),
             "cleared_reason": self.cleared_reason,

@@ -1,11 +1,12 @@
 """The shapes of answers, for the OpenAPI document; the routes answer with dicts of these shapes."""
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import AwareDatetime, BaseModel, Field
 
+from engine.records.alerts import Reason
 from engine.words import TaskState
 
 
@@ -60,6 +61,77 @@ class Several(TaskList):
     """Tasks in the order asked for, and the ids of those that do not exist or are not yours."""
 
     missing: list[str]
+
+
+class Alert(BaseModel):
+    """An alert, open or in the history."""
+
+    alert_id: int
+    rule_id: str
+    title: str
+    state: Literal["open", "cleared"]
+    opened_at: AwareDatetime
+    cleared_at: AwareDatetime | None
+    cleared_reason: Reason | None
+    first_value: float
+    worst_value: float
+    message: str
+    acknowledged_at: AwareDatetime | None
+    acknowledged_by: str | None
+    note: str
+
+
+class AlertList(BaseModel):
+    """Alerts, and the cursor of the next page, null at the end."""
+
+    items: list[Alert]
+    next: str | None
+
+
+class AlertRule(BaseModel):
+    """A rule and where it stands; `value` is null where there was too little to measure."""
+
+    rule_id: str
+    title: str
+    measure: str
+    threshold: float
+    service: str | None
+    name: str | None
+    window_s: int
+    to_open: int
+    to_clear: int
+    least_n: int
+    enabled: bool
+    open: bool
+    value: float | None
+    n: int
+    n_bad: int
+    n_good: int
+    evaluated_at: AwareDatetime | None
+    muted_until: AwareDatetime | None
+
+
+class AlertRuleList(BaseModel):
+    """All rules."""
+
+    items: list[AlertRule]
+    next: None
+
+
+class Measure(BaseModel):
+    """What a rule can look at."""
+
+    measure: str
+    title: str
+    unit: str
+    bad: Literal["above", "below"]
+
+
+class MeasureList(BaseModel):
+    """All measures."""
+
+    items: list[Measure]
+    next: None
 
 
 HANDED_OVER: dict[int | str, dict[str, Any]] = {
