@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "cron": "Next runs, validation, description and frequency of cron expressions.",
     "schedules": "List, add, pause, resume and run schedules.",
     "webhooks": "Sign, verify and replay webhooks.",
+    "alerts": "List alerts and the rules that raise them.",
     "url": "Check whether an address may be called.",
     "demo": "Fill the pages with real measurements of a small example shop.",
 }
