@@ -134,6 +134,11 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def beat_s(self) -> float:
+        """How often a worker beats: often enough that a lease outlives three beats that did not come."""
+        return min(self.heartbeat_s, self.lease_s / 4)
+
+    @property
     def webhook_delays(self) -> tuple[float, ...]:
         return tuple(float(part) for part in self.webhook_delays_s.split(",") if part.strip())
 
@@ -184,9 +189,14 @@ def check(settings: Settings | None = None) -> list[Finding]:
                 f"({s.busy_timeout_s:g}), or a task may run twice while the database is locked",
             )
         )
-    if s.heartbeat_s * 3 > s.lease_s:
+    if s.beat_s < s.heartbeat_s:
         found.append(
-            Finding("S003", "warning", "OFFLOAD_HEARTBEAT_S should be at most a third of OFFLOAD_LEASE_S")
+            Finding(
+                "S003",
+                "warning",
+                f"OFFLOAD_HEARTBEAT_S ({s.heartbeat_s:g}) is too rare for OFFLOAD_LEASE_S ({s.lease_s:g}): "
+                f"workers beat every {s.beat_s:g} s",
+            )
         )
     if not s.public_url:
         found.append(

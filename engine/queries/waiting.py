@@ -55,7 +55,7 @@ def pause_of(task_type: str) -> Pause | None:
 
 def crew(task_type: str) -> Crew:
     """Return who could run a type now."""
-    heard_since = clock.now_ms() - int(3 * settings.get().heartbeat_s * 1000)
+    heard_since = clock.now_ms() - int(3 * settings.get().beat_s * 1000)
     rows = db.main().read("select types, threads, heartbeat_at_ms from workers where stopped_at_ms is null")
     live = [row for row in rows if row["heartbeat_at_ms"] >= heard_since]
     able = [row for row in live if task_type in row["types"].split()]

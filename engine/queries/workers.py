@@ -85,4 +85,4 @@ def _state(stopped_at_ms: int | None, heartbeat_at_ms: int, now_ms: int) -> str:
     if stopped_at_ms is not None:
         return "gone"
     silent_s = (now_ms - heartbeat_at_ms) // 1000
-    return f"silent for {silent_s} s" if silent_s > 3 * settings.get().heartbeat_s else "alive"
+    return f"silent for {silent_s} s" if silent_s > 3 * settings.get().beat_s else "alive"

@@ -85,7 +85,7 @@ class Pulse:
             try:
                 self._pass_on_cancels()
                 if clock.elapsed() >= next_heartbeat:
-                    next_heartbeat = clock.elapsed() + settings.get().heartbeat_s
+                    next_heartbeat = clock.elapsed() + settings.get().beat_s
                     self._heartbeat()
             except LockedOrFull as error:
                 logger.error("heartbeat not written", error=str(error))

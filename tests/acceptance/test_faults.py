@@ -129,6 +129,18 @@ def test_stopped_worker_that_wakes_after_its_lease_records_nothing(new_room):
     assert db.main().value(sleepers, id=room.worker(sleeper)["id"]) > 0
 
 
+def test_short_lease_alone_frees_the_task_of_a_worker_that_hangs(new_room):
+    """With the heartbeat's default, 5 s, in force nobody would ever trust a lease of 3 s."""
+    room = new_room(WORKERS="1", LEASE_S="3")
+    hung = room.start()
+    task_id = room.submit_one(sleep_ms=3_000)
+    room.running()
+    suspend_outside_a_write(hung, room.house.data_dir)
+    room.start()
+    assert room.ended(task_id).state == "succeeded"
+    assert outcomes(task_id) == ["died", "succeeded"]
+
+
 def suspend_outside_a_write(process, data_dir):
     """Stop a process, but not while it holds the write lock: then nobody could write, whatever the design."""
     other = sqlite3.connect(data_dir / "offload.db", isolation_level=None, timeout=0.2)
