@@ -1,5 +1,6 @@
 """Every setting, once: environment `OFFLOAD_<NAME>`, or `OFFLOAD_<NAME>_FILE` with the value in a file."""
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:@%/\s]+):[1-9][0-9]{0,4
 class Settings(BaseSettings):
     """The settings table. Frozen after start; the help line of each is its description."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", allow_inf_nan=False)
 
     data_dir: Path = Field(Path("data"), description="Folder of the databases and files.")
     public_url: str = Field("", description="Address people use, for links in webhooks and sign-in links.")
@@ -97,6 +98,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, _FileSource(settings_cls)
 
+    @field_validator("data_dir", mode="before")
+    @classmethod
+    def _somewhere(cls, value: object) -> object:
+        if value == "":
+            raise ValueError("must not be empty: the databases would go to whatever folder one stands in")
+        return value
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -129,8 +137,8 @@ class Settings(BaseSettings):
     @classmethod
     def _numbers(cls, value: str) -> str:
         for part in filter(None, value.split(",")):
-            if float(part) < 0:
-                raise ValueError("a delay cannot be negative")
+            if not 0 <= float(part) < math.inf:
+                raise ValueError(f"{part.strip()!r} is no number of seconds, 0 or more")
         return value
 
     @property
@@ -219,8 +227,14 @@ class _FileSource(PydanticBaseSettingsSource):
     """Reads `OFFLOAD_<NAME>_FILE`, the way container secrets are mounted."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
-        return (Path(path).read_text().strip() if path else None), field_name, False
+        variable = f"{PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        try:
+            return (Path(path).read_text("utf-8").strip() if path else None), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+            message = f"Settings are not valid: {variable}: {why}"
+            raise InvalidInput(message, fields={variable: why}, code="settings") from error
 
     def __call__(self) -> dict[str, Any]:
         values = {

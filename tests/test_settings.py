@@ -1,4 +1,7 @@
-from engine import settings
+import pytest
+
+from engine import settings, tasks
+from engine.errors import InvalidInput
 from engine.settings import Settings
 
 
@@ -12,3 +15,44 @@ def test_a_heartbeat_too_rare_for_the_lease_is_said():
     found = settings.check(Settings(lease_s=40, heartbeat_s=11, busy_timeout_s=1, public_url="http://x"))
     assert [(f.id, f.level) for f in found] == [("S003", "warning")]
     assert found[0].message.endswith("workers beat every 10 s")
+
+
+@pytest.fixture
+def environment(data_dir, monkeypatch):
+    return monkeypatch.setenv
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_a_secret_file_that_cannot_be_read_names_its_variable(environment, tmp_path, content):
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    environment("OFFLOAD_PUBLIC_URL_FILE", str(path))
+    with pytest.raises(InvalidInput) as raised:
+        settings.get()
+    assert set(raised.value.fields) == {"OFFLOAD_PUBLIC_URL_FILE"}
+    assert str(path) in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OFFLOAD_LEASE_S", "inf"),
+        ("OFFLOAD_HEARTBEAT_S", "nan"),
+        ("OFFLOAD_WEBHOOK_DELAYS_S", "60,nan"),
+        ("OFFLOAD_WEBHOOK_DELAYS_S", "inf"),
+        ("OFFLOAD_WEBHOOK_DELAYS_S", "-1"),
+        ("OFFLOAD_DATA_DIR", ""),
+    ],
+)
+def test_a_value_nobody_can_mean_is_refused(environment, name, value):
+    environment(name, value)
+    with pytest.raises(InvalidInput) as raised:
+        settings.get()
+    assert set(raised.value.fields) == {name}
+
+
+def test_a_task_module_that_is_not_there_names_the_setting(environment):
+    environment("OFFLOAD_TASK_MODULES", "no.such.module")
+    with pytest.raises(InvalidInput, match=r"OFFLOAD_TASK_MODULES: cannot import no\.such\.module"):
+        tasks.load()
