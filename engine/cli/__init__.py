@@ -72,6 +72,11 @@ def main() -> None:
     except OffloadError as error:
         invalid = isinstance(error, InvalidInput | NotFound | TooLarge)
         _fail(error.message, error_document(error), EXIT_INVALID if invalid else EXIT_ERROR)
+    except Exception as error:
+        if not _is_of_the_database(error):
+            raise
+        message = f"The database cannot be used: {error}. Try again; if it stays so, run ./offload doctor."
+        _fail(message, {"code": "database", "message": message}, EXIT_ERROR)
     sys.exit(status if isinstance(status, int) else 0)  # click returns the status of `ctx.exit` here
 
 
@@ -84,6 +89,12 @@ def error_document(error: OffloadError) -> dict[str, Any]:
         if error.position is not None:
             document["position"] = error.position
     return document
+
+
+def _is_of_the_database(error: Exception) -> bool:
+    """Tell whether the database failed; asks the loaded modules, as loading it takes a tenth of a second."""
+    door = sys.modules.get("engine.records.db")
+    return door is not None and isinstance(error, door.Damaged)
 
 
 def _fail(message: str, document: Mapping[str, Any], status: int) -> None:

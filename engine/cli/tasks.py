@@ -185,7 +185,7 @@ def _payload(source: str) -> dict[str, Any]:
         payload = json.loads(text)
     except OSError as error:
         raise InvalidInput(f"Cannot read the payload: {error.strerror}: {source}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"The payload is not JSON: {error}") from error
     if not isinstance(payload, dict):
         raise InvalidInput("The payload must be a JSON object.")

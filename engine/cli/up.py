@@ -63,11 +63,6 @@ def check_data() -> None:
     folder = settings.get().data_dir
     try:
         db.main().version()
-    except OSError as error:
-        message = (
-            f"Cannot use the data folder {folder}: {error.strerror}. Choose another with OFFLOAD_DATA_DIR."
-        )
-        raise Unavailable(message, code="data_dir") from error
     except db.Damaged as error:
         message = f"Cannot open the database in {folder}: {error}. Run ./offload doctor."
         raise Unavailable(message, code="database") from error

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import sqlite_utils
 
 from engine import settings
+from engine.errors import Unavailable
 from engine.lib import trace
 from engine.lib.sqltrace import TimedConnection
 from engine.records import schema
@@ -274,7 +275,13 @@ def _database(name: str, synchronous: str) -> Database:
 
 @lru_cache(maxsize=1)
 def _set_up_once(data_dir: Path) -> None:
-    set_up(data_dir)
+    try:
+        set_up(data_dir)
+    except OSError as error:
+        raise Unavailable(
+            f"Cannot use the data folder {data_dir}: {error.strerror}. Choose another with OFFLOAD_DATA_DIR.",
+            code="data_dir",
+        ) from error
 
 
 def _open(path: Path, synchronous: str) -> sqlite3.Connection:

@@ -1,10 +1,13 @@
 import json
+import sqlite3
 import sys
+from contextlib import closing
 
 import pytest
 
 from engine import cli, lifecycle, registry, tasks
 from engine.queries import tasks as reads
+from engine.records import db
 from engine.words import SYSTEM
 from tests.engine_kit import FATAL, OPS, add_type, claim, register_worker, row, state
 
@@ -209,3 +212,27 @@ def test_workers_are_listed_with_what_they_do(run, run_json):
 def test_an_argument_that_is_no_text_is_a_usage_error(run):
     status, out, _err = run("tasks", "show", "x\udcff", "--format", "json")
     assert (status, json.loads(out)["error"]["code"]) == (2, "usage")
+
+
+def test_json_nested_too_deeply_is_invalid_input(run):
+    status, out, _err = run(
+        "tasks", "submit", "job", "--payload", "-", "--format", "json", stdin="[" * 100_000
+    )
+    assert (status, json.loads(out)["error"]["code"]) == (2, "invalid_input")
+
+
+def test_a_data_folder_that_cannot_be_used_is_one_line(run, data_dir):
+    data_dir.write_text("a file stands in its place")
+    status, _out, err = run("tasks", "list")
+    assert status == 1
+    assert err.startswith(f"Error: Cannot use the data folder {data_dir}: ")
+
+
+def test_a_locked_database_is_one_line(run, monkeypatch, data_dir):
+    monkeypatch.setenv("OFFLOAD_BUSY_TIMEOUT_S", "0.1")
+    db.reset()
+    db.main().version()
+    with closing(sqlite3.connect(data_dir / "offload.db", isolation_level=None)) as other:
+        other.execute("begin immediate")
+        status, out, _err = run("tasks", "submit", "probe", "--format", "json")
+    assert (status, json.loads(out)["error"]["code"]) == (1, "database")
