@@ -2,9 +2,7 @@
 
 import base64
 import binascii
-import os
 import secrets
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from engine.errors import Unavailable
+from engine.lib.keyfile import KEY_FILE, load_key
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -48,37 +47,4 @@ class Sealer:
 @lru_cache(maxsize=16)
 def sealer(data_dir: Path, purpose: str) -> Sealer:
     """Return the sealer of an installation for a purpose; makes the key file when there is none."""
-    return Sealer(load_key(data_dir / "secret.key"), purpose)
-
-
-def load_key(path: Path) -> bytes:
-    """Return the key in a file of mode 0600, made of 256 random bits by the first who asks.
-
-    It is written under a temporary name and linked, so that of several processes starting at once all get
-    the same key and none reads half of one.
-    """
-    with suppress(FileNotFoundError):
-        return _read(path)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(base64.b64encode(secrets.token_bytes(_KEY_BYTES)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            path.hardlink_to(temporary)
-    finally:
-        temporary.unlink()
-    return _read(path)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        key = base64.b64decode(path.read_bytes(), validate=False)
-    except binascii.Error:
-        key = b""
-    if len(key) != _KEY_BYTES:
-        raise Unavailable(f"{path} does not hold a key; restore it from a backup.", code="secret_key")
-    return key
+    return Sealer(load_key(data_dir / KEY_FILE), purpose)

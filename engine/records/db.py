@@ -23,6 +23,7 @@ import sqlite_utils
 from engine import settings
 from engine.errors import Unavailable
 from engine.lib import trace
+from engine.lib.keyfile import KEY_FILE, make_key
 from engine.lib.sqltrace import TimedConnection
 from engine.records import schema
 
@@ -243,7 +244,7 @@ def cache() -> Database:
 
 
 def set_up(data_dir: Path) -> None:
-    """Make the data folder, its databases and their tables; safe when several processes start at once."""
+    """Make the data folder, its key, its databases and tables; safe when several processes start at once."""
     os.umask(0o077)
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(PermissionError):  # a folder of another user: doctor reports it
@@ -253,6 +254,7 @@ def set_up(data_dir: Path) -> None:
         try:
             for folder in ("artifacts", "uploads"):
                 (data_dir / folder).mkdir(mode=0o700, exist_ok=True)
+            make_key(data_dir / KEY_FILE)
             for name, sets in schema.FILES.items():
                 _migrate(data_dir / name, sets)
         finally:  # not left to closing the file: a child forked meanwhile holds it open, and so the lock

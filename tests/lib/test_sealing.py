@@ -1,11 +1,7 @@
-import os
-import stat
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from engine.errors import Unavailable
-from engine.lib.sealing import Sealer, load_key, sealer
+from engine.lib.sealing import Sealer, sealer
 
 KEY = bytes(32)
 
@@ -34,24 +30,6 @@ def test_another_key_purpose_or_row_does_not_open_it(key, purpose, context):
 def test_damaged_text_is_reported(sealed):
     with pytest.raises(Unavailable):
         Sealer(KEY, "webhooks").open(sealed)
-
-
-def test_makes_the_key_once_readable_by_nobody_else(tmp_path):
-    path = tmp_path / "data" / "secret.key"
-    with ThreadPoolExecutor(8) as pool:
-        keys = set(pool.map(lambda _: load_key(path), range(16)))
-    assert len(keys) == 1
-    assert len(keys.pop()) == 32
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(path.parent) == ["secret.key"]
-
-
-def test_a_damaged_key_file_is_reported_not_replaced(tmp_path):
-    path = tmp_path / "secret.key"
-    path.write_text("half")
-    with pytest.raises(Unavailable, match="backup"):
-        load_key(path)
-    assert path.read_text() == "half"
 
 
 def test_the_sealer_of_a_folder_survives_a_restart(tmp_path):

@@ -58,7 +58,8 @@ def test_thread_waits_for_another_no_longer_than_the_busy_timeout(data_dir, monk
 def test_files_are_private_and_durable(data_dir):
     db.main().read("select 1")
     assert (data_dir.stat().st_mode & 0o777) == 0o700
-    assert ((data_dir / "offload.db").stat().st_mode & 0o777) == 0o600
+    for name in ("offload.db", "secret.key"):
+        assert ((data_dir / name).stat().st_mode & 0o777) == 0o600
     assert db.main().value("pragma journal_mode") == "wal"
     assert db.main().value("pragma synchronous") == 2  # FULL, https://sqlite.org/pragma.html
     assert db.metrics().value("pragma synchronous") == 1
