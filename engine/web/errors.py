@@ -108,6 +108,10 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400 and isinstance(error.__cause__, ValueError | RecursionError):
+        # FastAPI: what its JSON parser trips over otherwise (bytes, depth, digits of a number)
+        message = f"The body is not valid JSON: {error.__cause__}."
+        return answer(errors.InvalidInput(message, code="malformed_json"), request.scope, status=400)
     code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
     message = _MESSAGES.get(error.status_code, str(error.detail))
     ours = errors.OffloadError(message, code=code)

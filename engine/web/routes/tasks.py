@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from engine import clock, lifecycle
-from engine.errors import Conflict, Gone
+from engine.errors import Conflict, Gone, InvalidInput
 from engine.queries import files
 from engine.queries import tasks as reads
 from engine.services import results, waiting
 from engine.web import actors, documents
-from engine.web.submission import Options, submit
+from engine.web.submission import Options, sent_as, submit
 from engine.words import Actor, TaskState
 
 router = APIRouter(prefix="/api/tasks", tags=["tasks"])
@@ -67,7 +67,11 @@ def listing(
 )
 def retry(task_id: str, actor: SignedIn, body: Again | None = None) -> JSONResponse:
     """Run a failed, cancelled or expired task again under its id; 409 for any other."""
-    submitted = lifecycle.retry(actor, task_id, body.payload if body else None)
+    try:
+        submitted = lifecycle.retry(actor, task_id, body.payload if body else None)
+    except InvalidInput as error:
+        error.fields = {sent_as(path, "payload."): message for path, message in error.fields.items()}
+        raise
     return JSONResponse(submitted.task.document(), 202)
 
 

@@ -55,6 +55,9 @@ def test_idempotency_key_gives_the_first_task_again(olga):
         ({}, {"type"}),
         ({"type": "nothing"}, {"type"}),
         ({"type": 5}, {"type"}),
+        ({"type": "probe", "run_at": 1_800_000_000}, {"run_at"}),
+        ({"type": "probe", "run_at": "1800000000"}, {"run_at"}),
+        ({"type": "probe", "run_at": "2026-12-01T09:00:00"}, {"run_at"}),
         ({"type": "probe", "payload": []}, {"payload"}),
         ({"type": "probe", "payload": {"sleep_ms": "soon"}}, {"payload.sleep_ms"}),
         ({"type": "probe", "payload": {"unknown": 1}}, {"payload.unknown"}),
@@ -163,6 +166,21 @@ def test_retry_with_an_edited_payload_is_a_new_task(olga):
     assert edited["task_id"] != task_id
     assert edited["parent_id"] == task_id
     assert olga.post(f"{TASKS}/{task_id}/retry", json={"other": 1}).status_code == 422
+
+
+def test_edited_payload_that_is_wrong_is_told_where_it_was_sent(olga):
+    task_id = submit(olga).json()["task_id"]
+    lifecycle.cancel(Actor("olga", Role.OPS), task_id)
+    answer = olga.post(f"{TASKS}/{task_id}/retry", json={"payload": {"sleep_ms": -1}})
+    assert (answer.status_code, set(answer.json()["error"]["fields"])) == (422, {"payload.sleep_ms"})
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"type": "\xff"}', b"[" * 100_000, b'{"priority": ' + b"9" * 5_000 + b"}"]
+)
+def test_bodies_the_parser_trips_over_are_malformed_json(olga, body):
+    answer = olga.post(TASKS, content=body, headers=RAW)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed_json")
 
 
 def test_result_is_there_after_success_only(people, olga):
