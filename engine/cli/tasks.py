@@ -16,6 +16,7 @@ from engine.queries import tasks as reads
 from engine.services import waiting
 from engine.words import TaskState
 
+_TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
 _COLUMNS = {
     "task_id": "TASK",
     "type": "TYPE",
@@ -40,7 +41,7 @@ def command() -> None:
 )
 @click.option("--count", type=click.IntRange(1, 10_000), help="Submit this many, in one transaction.")
 @click.option("--priority", type=click.IntRange(-100, 100), help="Higher runs first.")
-@click.option("--run-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), help="Not before, with its offset.")
+@click.option("--run-at", type=click.DateTime(_TIMES), help="Not before, with its offset.")
 @click.option("--idempotency-key", help="Submit at most once under this key.")
 @format_option
 def submit(

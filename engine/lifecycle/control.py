@@ -88,11 +88,16 @@ def retry(
 
 
 def purge(actor: Actor, type_name: str | None = None) -> int:
-    """Cancel all waiting tasks, or those of one type; return how many. Nothing is deleted."""
+    """Cancel all waiting tasks, or those of one type; return how many. Nothing is deleted.
+
+    Raises InvalidInput for a type of which there is neither code nor a waiting task.
+    """
     _ops(actor)
     purged = 0
     while batch := _purge_batch(actor, type_name):
         purged += batch
+    if not purged and type_name is not None:
+        _known_type(type_name)
     with db.main().write() as tx:
         audit.add(tx, actor, "queue.purge", type_name or "*", {"n_tasks": purged})
     return purged
@@ -155,10 +160,15 @@ def _ops(actor: Actor) -> None:
 
 
 def _known_scope(scope: str) -> None:
-    if scope != "*" and registry.find(scope) is None:
-        raise InvalidInput(f"There is no task type {scope!r}; `*` means the whole queue.")
+    if scope != "*":
+        _known_type(scope)
     if scope in _system_types():
         raise InvalidInput(f"{scope} belongs to the installation and is not paused.")
+
+
+def _known_type(name: str) -> None:
+    if registry.find(name) is None:
+        raise InvalidInput(f"There is no task type {name!r}; `*` means the whole queue.")
 
 
 def _system_types() -> list[str]:

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from engine import cli, lifecycle, registry, tasks
+from engine import cli, clock, lifecycle, registry, tasks
 from engine.queries import tasks as reads
 from engine.records import db
 from engine.words import SYSTEM
@@ -78,6 +78,11 @@ def test_submit_at_a_time_with_its_offset(run_json):
     run_at = "2026-12-01T09:00:00+01:00"
     found = run_json("tasks", "submit", "probe", "--run-at", run_at)
     assert found["run_at"] in ("2026-12-01T08:00:00.000Z", None)  # None once that day has come
+
+
+def test_submit_takes_a_time_as_documents_spell_it(run_json):
+    run_at = clock.iso(clock.now_ms() + 3_600_250)
+    assert submit(run_json, "--run-at", run_at)["run_at"] == run_at
 
 
 def test_submit_many_prints_items(run_json):

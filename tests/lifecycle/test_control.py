@@ -248,6 +248,14 @@ def test_purge_goes_beyond_one_batch():
     assert lifecycle.purge(OPS) == 2_500
 
 
+def test_purge_of_a_type_that_never_was_is_refused_but_not_of_one_whose_code_is_gone(monkeypatch):
+    with pytest.raises(InvalidInput):
+        lifecycle.purge(OPS, "jbo")
+    submit()
+    monkeypatch.setattr(registry, "_types", {})
+    assert lifecycle.purge(OPS, "job") == 1
+
+
 def test_purge_of_a_type_spares_the_others_and_system_work_always():
     add_type("other")
     add_type("cleanup", system=True)
