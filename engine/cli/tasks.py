@@ -164,18 +164,19 @@ def retry(task_id: str, source: str, fmt: str) -> None:
 
 @command.command("purge")
 @click.option("--type", "type_name", help="Only this task type.")
-@click.option("--yes", is_flag=True, help="Do it; without this, only count.")
+@click.option("--dry-run", is_flag=True, help="Only count them.")
+@click.option("--yes", is_flag=True, hidden=True, help="Accepted from scripts that say so; changes nothing.")
 @format_option
-def purge(type_name: str | None, yes: bool, fmt: str) -> None:
-    """Cancel all waiting tasks; nothing is deleted."""
+def purge(type_name: str | None, dry_run: bool, yes: bool, fmt: str) -> None:
+    """Cancel all waiting tasks; nothing is deleted, and each may be run again."""
     n_waiting = reads.n_waiting(type_name, [t.name for t in registry.all_types() if t.system])
-    n_purged = lifecycle.purge(COMMAND_LINE, type_name) if yes else 0
+    n_purged = 0 if dry_run else lifecycle.purge(COMMAND_LINE, type_name)
     if fmt == "json":
         print_json({"n_waiting": n_waiting, "n_cancelled": n_purged})
-    elif yes:
-        click.echo(f"{n_purged} waiting tasks cancelled.")
+    elif dry_run:
+        click.echo(f"{n_waiting} waiting tasks would be cancelled.")
     else:
-        click.echo(f"{n_waiting} waiting tasks would be cancelled; add --yes to do it.")
+        click.echo(f"{n_purged} waiting tasks cancelled.")
 
 
 def _payload(source: str) -> dict[str, Any]:

@@ -181,11 +181,12 @@ def test_retry_under_the_same_id_or_with_an_edited_payload(run_json):
     assert run_json("tasks", "retry", task_id, status=1)["error"]["code"] == "conflict"
 
 
-def test_purge_counts_first_and_acts_with_yes(run, run_json):
+def test_purge_cancels_or_only_counts(run, run_json):
     submit(run_json, "--count", "3")
-    assert run_json("tasks", "purge") == {"n_waiting": 3, "n_cancelled": 0}
-    assert "add --yes" in run("tasks", "purge")[1]
-    assert run_json("tasks", "purge", "--yes") == {"n_waiting": 3, "n_cancelled": 3}
+    assert run_json("tasks", "purge", "--dry-run") == {"n_waiting": 3, "n_cancelled": 0}
+    assert run("tasks", "purge", "--dry-run")[1] == "3 waiting tasks would be cancelled.\n"
+    assert run_json("tasks", "purge") == {"n_waiting": 3, "n_cancelled": 3}
+    assert run("tasks", "purge", "--yes")[1] == "0 waiting tasks cancelled.\n"
     assert reads.counts()["cancelled"] == 3
 
 
