@@ -1,5 +1,6 @@
 import sqlite3
 
+import anyio.to_thread
 import pytest
 
 from engine import lifecycle
@@ -130,6 +131,17 @@ def test_health_fails_when_the_database_does(people, monkeypatch):
     monkeypatch.setattr(db.Database, "value", broken)
     answer = client.get(HEALTH)
     assert (answer.status_code, answer.json()) == (503, {"status": "failing"})
+
+
+def test_status_and_health_answer_while_every_thread_waits_to_write(people, monkeypatch):
+    client, task_id = people.by_token("olga", Role.OPS), submit()
+
+    async def no_thread_is_free(*_arguments, **_options):
+        raise AssertionError("this would wait as long as they do")
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", no_thread_is_free)
+    assert client.get(STATUS.format(task_id)).status_code == 200
+    assert people.client().get(HEALTH).json() == {"status": "ok"}
 
 
 def test_monitoring_is_for_ops(people):
