@@ -12,7 +12,7 @@ from engine.lib import child
 from engine.lib.tables.kinds import kind_of
 from engine.lib.tables.shape import Limits, refuse
 from engine.queries import files
-from engine.records import db, uploads
+from engine.records import audit, db, uploads
 from engine.records.uploads import Upload
 from engine.words import Actor
 
@@ -44,6 +44,7 @@ def store(actor: Actor, filename: str, file: BinaryIO) -> Upload:
         upload = Upload(upload_id, actor.name, name, kind, size, sha256, facts, now_ms, expires_at_ms)
         with db.main().write() as tx:
             uploads.insert(tx, upload)
+            audit.add(tx, actor, "upload.add", upload_id, {"bytes": size})
     except BaseException:
         for left in (part, path):
             left.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import pytest
 from engine import clock, errors
 from engine.lib import child
 from engine.queries import files
+from engine.records import db
 from engine.services import uploads
 from engine.words import Actor, Role
 
@@ -47,6 +48,12 @@ def test_upload_is_stored_under_our_name_and_described(data):
     assert stat.S_IMODE(uploads.path_of(upload).stat().st_mode) == 0o600
     assert uploads.path_of(upload).read_bytes() == CSV
     assert files.upload(upload.id) == upload
+
+
+def test_every_upload_leaves_an_audit_row():
+    upload = store()
+    row = db.main().one("select actor, object from audit where action = 'upload.add'")
+    assert tuple(row) == ("anna", upload.id)
 
 
 HOSTILE = ["../../etc/x.csv", "C:\\Users\\x.csv", "<b>x</b>.csv", "x\x00\u202ey.csv", "x" * 300 + ".csv"]
