@@ -150,7 +150,10 @@ class OffloadHuey(Huey):  # type: ignore[misc]
                 state, claimed = self._settle_once(running.task, ending)
                 break
             except LeaseLost:
-                logger.warning("lease lost, outcome not recorded", task=running.id, outcome=ending.outcome)
+                if running.stop_reason is not Outcome.INTERRUPTED:  # then it was given back in order
+                    logger.warning(
+                        "lease lost, outcome not recorded", task=running.id, outcome=ending.outcome
+                    )
                 self._forget(running)
                 return
             except LockedOrFull as error:

@@ -192,7 +192,7 @@ def test_nothing_is_claimed_once_the_consumer_stops():
     assert state(second) == "queued"
 
 
-def test_running_tasks_are_given_back_at_the_end_and_not_counted():
+def test_running_tasks_are_given_back_at_the_end_and_not_counted(caplog):
     seen = {}
 
     def long(payload, task):
@@ -207,6 +207,7 @@ def test_running_tasks_are_given_back_at_the_end_and_not_counted():
     assert seen == {"told": False, "asked": True}
     assert (state(task), row(task).failures) == ("queued", 0)
     assert [a["outcome"] for a in attempts(task)] == ["interrupted"]
+    assert "lease lost" not in caplog.text
 
 
 def test_held_task_is_given_back_at_the_end():
