@@ -99,7 +99,7 @@ async def health(actor: Annotated[Actor | None, Depends(actors.anybody)]) -> JSO
             document |= await run_in_threadpool(_installation)
         else:
             db.main().value("select 1")
-    except db.LockedOrFull:
+    except db.Damaged:
         document["status"] = "failing"
     return JSONResponse(document, 200 if document["status"] == "ok" else 503, {"Cache-Control": "no-store"})
 

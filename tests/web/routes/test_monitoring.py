@@ -122,11 +122,12 @@ def test_health_says_little_to_strangers_and_more_to_ops(people):
     assert document["n_workers_alive"] == 0
 
 
-def test_health_fails_when_the_database_does(people, monkeypatch):
+@pytest.mark.parametrize("kind", [sqlite3.OperationalError, sqlite3.DatabaseError])
+def test_health_fails_when_the_database_does(people, monkeypatch, kind):
     client = people.client()
 
     def broken(self, sql, /, **params):
-        raise sqlite3.OperationalError("disk I/O error")
+        raise kind("disk I/O error, or database disk image is malformed")
 
     monkeypatch.setattr(db.Database, "value", broken)
     answer = client.get(HEALTH)
