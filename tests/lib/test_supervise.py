@@ -79,8 +79,16 @@ def children():
     return psutil.Process().children(recursive=True)
 
 
+@pytest.fixture
+def at_a_terminal():
+    """Hear of SIGHUP, even where the tests themselves were started with nohup."""
+    old = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, old)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_every_program_and_is_no_failure(house, number):
+def test_a_signal_ends_every_program_and_is_no_failure(house, at_a_terminal, number):
     house.on("b", "up", ask(number))
     assert house.run(house.program("a", SLEEP), house.program("b", SLEEP)) == 0
 
