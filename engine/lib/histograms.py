@@ -98,6 +98,15 @@ def stack(blobs: Sequence[bytes], groups: Sequence[int] | Ints, n_groups: int) -
     return Stack(bins, count, total, low, high)
 
 
+def single(histogram: Histogram) -> Stack:
+    """Return one histogram as a stack of one group."""
+    bins: Ints = np.zeros((1, max(histogram.bins, default=ZERO_BIN) - ZERO_BIN + 1), dtype=np.int64)
+    for index, count in histogram.bins.items():
+        bins[0, index - ZERO_BIN] = count
+    ends = (histogram.count, histogram.sum, histogram.min, histogram.max)
+    return Stack(bins, *(np.array([number], dtype=np.int64) for number in ends))
+
+
 def merge(blobs: Sequence[bytes]) -> Histogram:
     """Add up packed histograms into one."""
     return stack(blobs, np.zeros(len(blobs), dtype=np.int64), 1).histogram()

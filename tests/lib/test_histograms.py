@@ -53,3 +53,10 @@ def test_nothing_stacks_to_nothing():
 def test_another_version_is_refused():
     with pytest.raises(ValueError, match="version"):
         histograms.merge([b"\x02\x00\x00\x00\x00"])
+
+
+@pytest.mark.parametrize("values", [[], [0], [0, 1, 5, 5, 90_000]])
+def test_one_histogram_is_a_stack_of_one_group(values):
+    one = histograms.single(Histogram.of(values))
+    assert one.histogram() == Histogram.of(values)
+    assert one.count.tolist() == [len(values)]

@@ -76,12 +76,18 @@ def heat_map(selection: Selection) -> Chart:
 def distribution(selection: Selection) -> Chart:
     """Return per latency band, a quarter doubling wide: low, high (ms), n, share, cumulated share."""
     _, step, stack, _ = _over_time(selection)
-    coarse, edges = _coarse(stack.total(), DISTRIBUTION_BINS_PER_DOUBLING)
+    whole = stack.total()
+    return Chart(spread(whole), source(selection.snapped(), int(whole.count[0])), step)
+
+
+def spread(stack: Stack) -> pa.Table:
+    """Return the table of `distribution` for the first group of a stack."""
+    coarse, edges = _coarse(stack, DISTRIBUTION_BINS_PER_DOUBLING)
     counts = coarse[0]
     filled = np.flatnonzero(counts)
     band = np.arange(filled[0], filled[-1] + 1) if len(filled) else filled
     n = max(int(counts.sum()), 1)
-    table = pa.table(
+    return pa.table(
         {
             "low": pa.array(edges[band] / 1000),
             "high": pa.array(edges[band + 1] / 1000),
@@ -90,7 +96,6 @@ def distribution(selection: Selection) -> Chart:
             "cumulated": pa.array(np.cumsum(counts[band]) / n),
         }
     )
-    return Chart(table, source(selection.snapped(), int(counts.sum())), step)
 
 
 def deploys(selection: Selection) -> pa.Table:

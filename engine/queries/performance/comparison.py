@@ -7,9 +7,9 @@ import numpy as np
 
 from engine.errors import InvalidInput
 from engine.lib.histogram import RELATIVE_ERROR, Histogram
-from engine.lib.histograms import Floats, Ints, Stack
+from engine.lib.histograms import Floats, Ints, Stack, single
 from engine.queries.performance import rows
-from engine.queries.performance.charts import Chart, distribution
+from engine.queries.performance.charts import Chart, spread
 from engine.queries.performance.figures import source
 from engine.queries.performance.selection import MINUTE_MS, Selection, Source, series
 from engine.queries.performance.wording import duration, interval, percent
@@ -89,6 +89,7 @@ def compare(before: Selection, after: Selection, label_before: str, label_after:
     (left, errors_left), (right, errors_right) = _side(before), _side(after)
     changes = _changes(left, right)
     direction, verdict = _verdict(changes, left.count, right.count)
+    sources = source(before, left.count), source(after, right.count)
     return Comparison(
         label_before=label_before,
         label_after=label_after,
@@ -99,9 +100,9 @@ def compare(before: Selection, after: Selection, label_before: str, label_after:
         changes=changes,
         verdict=verdict,
         direction=direction,
-        before=distribution(before),
-        after=distribution(after),
-        sources=(source(before, left.count), source(after, right.count)),
+        before=Chart(spread(single(left)), sources[0], before.step_ms),
+        after=Chart(spread(single(right)), sources[1], after.step_ms),
+        sources=sources,
     )
 
 

@@ -97,6 +97,18 @@ def test_a_moment_within_a_minute_cuts_it_in_two(record):
     assert (shorter.n_before, shorter.n_after) == (40, 50)
 
 
+def test_the_charts_show_exactly_what_the_statistics_counted(record):
+    """A moment within a minute: a chart of whole minutes would show the slow ones on both sides."""
+    record(*[100] * 40, ago_ms=30_500)
+    record(*[10] * 50, ago_ms=30_000)
+    window = performance.last("15m")
+    found = performance.around(window, window.end_ms - 30_000)
+    for chart, n, ms in ((found.before, 40, 100), (found.after, 50, 10)):
+        (band,) = chart.table.to_pylist()
+        assert (band["n"], band["share"], chart.source.n) == (n, 1, n)
+        assert band["low"] < ms <= band["high"] == pytest.approx(band["low"] * 2**0.25)
+
+
 def test_a_moment_outside_the_window_is_refused(now):
     window = performance.last("1h")
     with pytest.raises(InvalidInput, match="outside"):
