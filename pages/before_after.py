@@ -28,10 +28,13 @@ def options(chosen: dict) -> list[str]:
     return list(dict.fromkeys([label for label in busiest if label in names] + names))
 
 
-def split(label: str) -> tuple[str, str]:
-    """Return name and method of a label."""
-    method, _, name = label.rpartition(" ") if label.split(" ")[0].isupper() else ("", "", label)
-    return name, method
+def narrowed(selection: performance.Selection, label: str) -> performance.Selection:
+    """Return the selection of one route; its label comes from the list of those that were recorded."""
+    return performance.narrowed(selection, label) or selection.only(label)
+
+
+def window(chosen: dict) -> performance.Selection:
+    return parts.selection(chosen["period"], kind=chosen["kind"], service=chosen["service"])
 
 
 def moment(selection: performance.Selection) -> int:
@@ -51,10 +54,7 @@ def moment(selection: performance.Selection) -> int:
 
 def around(chosen: dict, labels: list[str]) -> None:
     route = st.selectbox("Route", labels, key="around", bind="query-params", width=420)
-    name, method = split(route)
-    selection = parts.selection(
-        chosen["period"], kind=chosen["kind"], service=chosen["service"], name=name, method=method or None
-    )
+    selection = narrowed(window(chosen), route)
     comparison.draw(performance.around(selection, moment(selection)))
 
 
@@ -64,8 +64,10 @@ def two(chosen: dict, labels: list[str]) -> None:
     second = right.selectbox(
         "After: its replacement", labels, index=min(1, len(labels) - 1), key="second", bind="query-params"
     )
-    selection = parts.selection(chosen["period"], kind=chosen["kind"], service=chosen["service"])
-    comparison.draw(performance.two_routes(selection, split(first), split(second)))
+    selection = window(chosen)
+    comparison.draw(
+        performance.compare(narrowed(selection, first), narrowed(selection, second), first, second)
+    )
 
 
 chosen = parts.filters(routes=False)

@@ -64,6 +64,13 @@ def test_a_moment_of_ones_own_outside_the_period_is_refused_in_words(browse):
     assert "outside the period" in at.error[0].value
 
 
+def test_a_route_whose_name_has_spaces_is_compared_too(browse):
+    record("/a b  c", 900, 40, ago_ms=40 * 60_000)
+    record("/a b  c", 50, 40, ago_ms=5 * 60_000)
+    at = browse(Role.VIEWER, "before_after")
+    assert "n = 40 and 40" in texts(at)
+
+
 def test_too_few_values_are_said_to_be_too_few(browse):
     record("/a", 900, 5)
     record("/b", 10, 5)

@@ -38,7 +38,16 @@ from engine.queries.performance.events import (
 from engine.queries.performance.figures import Figures, Kpi, Overview, figures, overview
 from engine.queries.performance.hours import since_ever, statistics
 from engine.queries.performance.regression import Regression, regressions
-from engine.queries.performance.routes import ORDERS, Order, kinds, names, services, slowest
+from engine.queries.performance.routes import (
+    ORDERS,
+    Order,
+    kinds,
+    names,
+    narrowed,
+    services,
+    similar,
+    slowest,
+)
 from engine.queries.performance.selection import PERIODS, Selection, Source, between, last
 
 __all__ = [
@@ -76,9 +85,11 @@ __all__ = [
     "kinds",
     "last",
     "names",
+    "narrowed",
     "overview",
     "regressions",
     "services",
+    "similar",
     "since_ever",
     "slowest",
     "statistics",

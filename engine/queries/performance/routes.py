@@ -1,5 +1,6 @@
 """Routes beside each other: where the time goes. The same for pages, tasks, calls and statements."""
 
+from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
@@ -21,6 +22,8 @@ ORDERS: dict[Order, str] = {
     "mean": "mean",
 }
 SPARK_POINTS = 24
+_COMPARED = 500
+"""Names a misspelt one is compared with: 25 ms."""
 
 
 def slowest(selection: Selection, *, by: Order = "total", limit: int = 20) -> Chart:
@@ -50,6 +53,24 @@ def names(selection: Selection) -> list[tuple[str, str, str]]:
     """Return (service, name, method) of what a selection of a kind could be narrowed to."""
     found = series(selection, each=True)
     return sorted({(s.service, s.name, s.method) for s in found})
+
+
+def narrowed(selection: Selection, label: str) -> Selection | None:
+    """Return the selection of a route by what it is called, None where nothing of that name was recorded.
+
+    It is called as the pages call it, `GET /orders`; its name alone means all its methods.
+    """
+    method, _, name = label.partition(" ")
+    for found in (selection.only(name, method), selection.only(label)):
+        if found.name and series(found):
+            return found
+    return None
+
+
+def similar(selection: Selection, label: str, *, limit: int = 3) -> list[str]:
+    """Return recorded routes that whoever wrote `label` may have meant, else any; none where none is."""
+    labels = list(dict.fromkeys(f"{method} {name}".strip() for _, name, method in names(selection)))
+    return get_close_matches(label, labels[:_COMPARED], limit) or labels[:limit]
 
 
 def services() -> list[str]:

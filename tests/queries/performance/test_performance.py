@@ -355,3 +355,30 @@ def test_a_second_scrape_on_the_turn_of_the_day_does_not_disturb_the_first(recor
     monkeypatch.setattr(hours, "_sums", beside_another)
     ((_, grown),) = performance.since_ever(("http",))
     assert grown.histogram.count == 1
+
+
+def test_a_route_is_found_by_what_the_pages_call_it(record):
+    record(10, name="/orders")
+    record(10, name="/orders", method="POST")
+    record(10, name="/a  b", method="GET")
+    record(10, name="GET /odd", method="")
+    window = performance.last("1h")
+
+    def found(label):
+        chosen = performance.narrowed(window, label)
+        return chosen and (chosen.name, chosen.method)
+
+    assert found("GET /orders") == ("/orders", "GET")
+    assert found("/orders") == ("/orders", None)
+    assert found("GET /a  b") == ("/a  b", "GET")
+    assert found("GET /odd") == ("GET /odd", None)
+    assert [found(label) for label in ("PUT /orders", "", " ", "GET", "GET ", "*", "/Orders")] == [None] * 7
+
+
+def test_a_route_nobody_recorded_brings_to_mind_those_that_are(record):
+    window = performance.last("1h")
+    assert performance.similar(window, "/orders") == []
+    for name in ("/orders/{id}", "/invoices", "/a", "/b"):
+        record(10, name=name)
+    assert performance.similar(window, "GET /order/{id}") == ["GET /orders/{id}"]
+    assert performance.similar(window, "zzzz") == ["GET /a", "GET /b", "GET /invoices"]
