@@ -25,7 +25,7 @@ def _admit(tx: Transaction, actor: Actor, payload: Report) -> Report:
 
 
 def _describe(payload: Report) -> str:
-    return str(payload.params.get("title") or payload.report.replace("_", " ").capitalize())
+    return catalog.get(payload.report).describe(payload.params)
 
 
 @task_type(

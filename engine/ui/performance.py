@@ -15,16 +15,9 @@ from engine import clock
 from engine.errors import InvalidInput
 from engine.queries import performance
 from engine.queries.performance import Chart, Cost, Kpi, Selection, Source
+from engine.queries.performance.wording import KINDS
 from engine.ui import charts, format, shared, viewer, widgets
 
-KINDS = {
-    "http": "HTTP requests",
-    "run": "Page runs",
-    "fragment": "Live parts of pages",
-    "task": "Task attempts",
-    "call": "Outbound calls",
-    "query": "Database statements",
-}
 PERIODS = {
     "15m": "15 min",
     "1h": "1 h",

@@ -21,6 +21,7 @@ from engine.queries.performance.comparison import (
     around,
     changes_between,
     compare,
+    least_n,
     two_routes,
 )
 from engine.queries.performance.costs import Cost, cost
@@ -84,6 +85,7 @@ __all__ = [
     "heat_map",
     "kinds",
     "last",
+    "least_n",
     "names",
     "narrowed",
     "overview",

@@ -51,7 +51,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides and what changed from one to the other."""
+    """Two sides and what changed from one to the other; the charts are of exactly what was compared."""
 
     label_before: str
     label_after: str
@@ -111,6 +111,13 @@ def changes_between(before: Histogram, after: Histogram, *, confidence: float = 
     return _changes(before, after, confidence)
 
 
+def least_n(statistic: str) -> int:
+    """Return how many values each side needs for a statistic to be compared."""
+    if statistic == "mean":
+        return LEAST_N
+    return max(LEAST_N, round(LEAST_BEYOND / (1 - _QUANTILES[statistic])))
+
+
 def _side(selection: Selection) -> tuple[Histogram, float | None]:
     """Read a side to the millisecond: whole minutes from the rollups, cut ones from the single events.
 
@@ -154,7 +161,7 @@ def _changes(before: Histogram, after: Histogram, confidence: float = 0.95) -> t
             np.nanpercentile(relative, [tail, 100 - tail]) if np.isfinite(relative).any() else (0.0, 0.0)
         )
         change = is_ / was - 1 if was else 0.0
-        enough = _enough(statistic, min(before.count, after.count))
+        enough = min(before.count, after.count) >= least_n(statistic)
         found.append(Change(statistic, was / 1000, is_ / 1000, change, float(low), float(high), enough))
     return tuple(found)
 
@@ -180,12 +187,6 @@ def _replicates(histogram: Histogram, random: np.random.Generator) -> dict[str, 
 
 def _value(histogram: Histogram, statistic: str) -> float:
     return histogram.mean if statistic == "mean" else histogram.quantile(_QUANTILES[statistic])
-
-
-def _enough(statistic: str, n: int) -> bool:
-    if statistic == "mean":
-        return n >= LEAST_N
-    return n >= max(LEAST_N, round(LEAST_BEYOND / (1 - _QUANTILES[statistic])))
 
 
 def _verdict(changes: tuple[Change, ...], n_before: int, n_after: int) -> tuple[Direction, str]:

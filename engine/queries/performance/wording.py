@@ -2,6 +2,16 @@
 
 import math
 
+KINDS = {
+    "http": "HTTP requests",
+    "run": "Page runs",
+    "fragment": "Live parts of pages",
+    "task": "Task attempts",
+    "call": "Outbound calls",
+    "query": "Database statements",
+}
+"""What people call the kinds of work that can be looked at."""
+
 
 def duration(ms: float) -> str:
     """Write a duration with about three digits: 840 µs, 84 ms, 6.2 s, 3 min 20 s."""

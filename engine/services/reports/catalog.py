@@ -1,8 +1,8 @@
 """The report types: one folder each beside this file, found by listing them.
 
-A folder holds `form.py` (TITLE, DESCRIPTION, Form, and `admit` if the database must be asked), `data.py`
-(`gather`: what the report shows, as JSON), `page.py` (`compose`: from that to HTML; runs in the child
-process) and its template.
+A folder holds `form.py` (TITLE, DESCRIPTION, Form; `admit` if the database must be asked, `describe` if its
+values tell one from another), `data.py` (`gather`: what the report shows, as JSON), `page.py` (`compose`:
+from that to HTML; runs in the child process) and its template.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ from engine.words import Actor
 
 PACKAGE = __package__
 Admit = Callable[[Transaction, Actor, Any], ReportForm]
+Describe = Callable[[Mapping[str, Any]], str]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,13 @@ class ReportType:
     description: str
     form: type[ReportForm]
     admit: Admit
+    describe: Describe
+    """Says in a few words which one it is, from values that may be old or incomplete."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether its form has a field that must be filled in."""
+        return any(field.is_required() for field in self.form.model_fields.values())
 
     def parse(self, params: Mapping[str, Any]) -> ReportForm:
         """Validate the values of the form; raise InvalidInput with paths below `params`."""
@@ -65,9 +73,9 @@ def refuse(fields: Mapping[str, str]) -> InvalidInput:
 
 @lru_cache(maxsize=1)
 def all_types() -> tuple[ReportType, ...]:
-    """Return the report types by title."""
+    """Return the report types by title, those first that can be ordered as they are."""
     names = [module.name for module in iter_modules([str(Path(__file__).parent)]) if module.ispkg]
-    return tuple(sorted(map(_load, names), key=lambda found: found.title))
+    return tuple(sorted(map(_load, names), key=lambda found: (found.asks, found.title)))
 
 
 def get(name: str) -> ReportType:
@@ -83,7 +91,8 @@ def get(name: str) -> ReportType:
 def _load(name: str) -> ReportType:
     module = import_module(f"{PACKAGE}.{name}.form")
     admit: Admit = getattr(module, "admit", _admit_all)
-    return ReportType(name, module.TITLE, module.DESCRIPTION, module.Form, admit)
+    describe: Describe = getattr(module, "describe", lambda params: str(params.get("title") or module.TITLE))
+    return ReportType(name, module.TITLE, module.DESCRIPTION, module.Form, admit, describe)
 
 
 def _admit_all(_tx: Transaction, _actor: Actor, form: ReportForm) -> ReportForm:

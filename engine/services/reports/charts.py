@@ -1,4 +1,4 @@
-"""Charts as SVG: lines over time with gaps where nothing happened, and stacked bars.
+"""Charts as SVG: lines over time with gaps where nothing happened, stacked bars, and distributions.
 
 Drawn here and not by a chart library: two kinds of chart do not justify 84 MB, 0.4 s a report and an engine
 that reserves tens of GiB of address space (measured with Vega). Sizes are in units of 0.25 mm, so that a full
@@ -8,7 +8,7 @@ width of 712 is 178 mm on paper, and text of 10 units prints at 7 points.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import ceil, floor, log10
+from math import ceil, floor, log10, sqrt
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
@@ -19,6 +19,7 @@ WIDTH = 712
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 8, 26, 24
 _MOST_LABELS = 9
 _MINUTE = 60_000
+_LEAST_ON_LOG, _FEW_DECADES = 0.001, 2_000
 _TIME_STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
 _DAY_STEPS = (1, 2, 7, 14, 30, 91)
 _GRID, _EDGE, _TEXT, _INK = "#e3e8ef", "#aab4c3", "#5b6676", "#2b3441"
@@ -55,6 +56,45 @@ class Axis:
     def x(self, at_ms: float) -> float:
         share = (at_ms - self.start_ms) / max(1, self.end_ms - self.start_ms)
         return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One distribution: from, to and share of each band, ascending and without a gap between them."""
+
+    label: str
+    color: str
+    bands: Sequence[tuple[float, float, float]]
+    dashes: str = ""
+    """Of its outline, so that it is not told by its colour alone."""
+
+
+@dataclass(frozen=True)
+class LogAxis:
+    """A logarithmic axis of values above 0."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, lows: Sequence[float], highs: Sequence[float]) -> "LogAxis":
+        """Return the axis that holds all bands and spans at least a decade."""
+        low = max(min(lows, default=1), _LEAST_ON_LOG)
+        high = max(max(highs, default=10 * low), low)
+        wider = max(1.0, sqrt(10 * low / high))
+        return cls(low / wider, high * wider)
+
+    def x(self, value: float) -> float:
+        share = log10(max(value, self.low) / self.low) / log10(self.high / self.low)
+        return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
+
+    @property
+    def ticks(self) -> list[float]:
+        """The powers of ten within, or 1, 2 and 5 times them where those are few."""
+        steps = (1, 2, 5) if self.high / self.low < _FEW_DECADES else (1,)
+        powers = range(floor(log10(self.low)), ceil(log10(self.high)) + 1)
+        values = [step * 10.0**power for power in powers for step in steps]
+        return [value for value in values if self.low <= value <= self.high]
 
 
 def line_chart(
@@ -99,6 +139,21 @@ def bar_chart(
             if value:
                 parts.append(_bar(axis, plot, axis.starts_ms[at], below[at], value, stack.color))
                 below[at] += value
+    return _svg(parts, height, alt)
+
+
+def spread_chart(
+    spreads: Sequence[Spread], write: Callable[[float], str], *, alt: str, height: int = 210
+) -> Markup:
+    """Draw distributions over each other on a logarithmic axis; `write` labels it."""
+    bands = [band for spread in spreads for band in spread.bands]
+    plot = _Plot(max((share for _, _, share in bands), default=0), height)
+    axis = LogAxis.around([low for low, _, _ in bands], [high for _, high, _ in bands])
+    legend = [(spread.label, spread.color) for spread in spreads]
+    parts = [_grid(plot, lambda share: f"{share * 100:g} %"), _legend(legend)]
+    for value in axis.ticks:
+        parts.append(_tick(axis.x(value), plot, write(value)))
+    parts += [_outline(spread, axis, plot) for spread in spreads if spread.bands]
     return _svg(parts, height, alt)
 
 
@@ -207,17 +262,30 @@ def _bar(axis: Axis, plot: _Plot, start_ms: int, below: float, value: float, col
     )
 
 
+def _outline(spread: Spread, axis: LogAxis, plot: _Plot) -> str:
+    """Draw a distribution as steps: a light area within a line."""
+    points = [(axis.x(spread.bands[0][0]), float(plot.bottom))]
+    for low, high, share in spread.bands:
+        points += [(axis.x(low), plot.y(share)), (axis.x(high), plot.y(share))]
+    points.append((points[-1][0], float(plot.bottom)))
+    steps = " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    dashes = f' stroke-dasharray="{spread.dashes}"' if spread.dashes else ""
+    return (
+        f'<path d="M{steps}" fill="{spread.color}" fill-opacity="0.28" stroke="{spread.color}" '
+        f'stroke-width="1.4" stroke-linejoin="round"{dashes}/>'
+    )
+
+
 def _times(axis: Axis, plot: _Plot) -> str:
-    parts = []
-    for at_ms, label in time_ticks(axis):
-        x = axis.x(at_ms)
-        parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{plot.bottom}" y2="{plot.bottom + 4}" stroke="{_EDGE}" '
-            'stroke-width="0.8"/>'
-        )
-        anchor = "end" if x > WIDTH - _RIGHT - 18 else "middle"
-        parts.append(_text(x, plot.bottom + 15, label, anchor=anchor))
-    return "".join(parts)
+    return "".join(_tick(axis.x(at_ms), plot, label) for at_ms, label in time_ticks(axis))
+
+
+def _tick(x: float, plot: _Plot, label: str) -> str:
+    anchor = "end" if x > WIDTH - _RIGHT - 18 else "middle"
+    return (
+        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{plot.bottom}" y2="{plot.bottom + 4}" stroke="{_EDGE}" '
+        f'stroke-width="0.8"/>{_text(x, plot.bottom + 15, label, anchor=anchor)}'
+    )
 
 
 def time_ticks(axis: Axis) -> list[tuple[int, str]]:

@@ -118,8 +118,8 @@ def _path(artifact_id: str) -> Path:
 
 
 def _filename(report: ReportType, form: ReportForm, now_ms: int) -> str:
-    """Name the file for the person who saves it: the title in ASCII, and the day."""
-    title = str(getattr(form, "title", "") or report.title)
+    """Name the file for the person who saves it: what it is, in ASCII, and the day."""
+    title = report.describe(form.params())
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_SLUG_CHARS].strip("-") or report.name.replace("_", "-")
     return f"{slug}-{clock.from_ms(now_ms):%Y-%m-%d}.pdf"

@@ -4,7 +4,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+
+_FIRST = datetime(1970, 1, 2, tzinfo=UTC)
+"""A day after the first that can be stored, so that a day before it can be named."""
 
 
 class ReportForm(BaseModel):
@@ -45,6 +48,18 @@ Line = Annotated[str, AfterValidator(_one_line)]
 """Text on one line."""
 
 
-def in_utc(at: datetime, zone: str) -> datetime:
-    """Return a point in time in UTC; one without an offset is meant in `zone`."""
-    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).astimezone(UTC)
+def _in_utc(at: datetime | None, info: ValidationInfo) -> datetime | None:
+    if at is None:
+        return None
+    try:
+        zone = ZoneInfo(info.data.get("zone", "UTC"))
+        found = (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is not a time in our calendar") from None
+    if found < _FIRST:
+        raise ValueError("must be in 1970 or later")
+    return found
+
+
+Moment = Annotated[datetime | None, AfterValidator(_in_utc)]
+"""A point in time in UTC; one without an offset is meant in the field `zone`, which stands before it."""

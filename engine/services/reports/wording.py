@@ -16,6 +16,8 @@ def duration(ms: float | None) -> str:
     """Milliseconds in the unit that gives two or three digits."""
     if ms is None:
         return "–"
+    if 0 < ms < 0.9995:
+        return f"{ms * 1000:.0f} µs"
     if ms < 10:
         return f"{ms:.1f} ms"
     if ms < 1_000:
@@ -29,6 +31,8 @@ def duration(ms: float | None) -> str:
 
 def tick_duration(ms: float) -> str:
     """Milliseconds on an axis: round numbers without needless digits."""
+    if 0 < ms < 1:
+        return f"{ms * 1000:g} µs"
     if ms < 1_000:
         return f"{ms:g} ms" if ms else "0"
     return f"{ms / 1000:g} s" if ms < 120_000 else f"{ms / 60_000:g} min"
@@ -43,6 +47,11 @@ def percent(share: float | None) -> str:
     if 0.9995 <= share < 1:
         return "> 99.9 %"
     return f"{share * 100:.1f} %" if share < 0.1 or share > 0.99 else f"{share * 100:.0f} %"
+
+
+def change(share: float) -> str:
+    """A relative change with its sign: -98.6 %, +12.0 %."""
+    return f"{share * 100:+.1f} %"
 
 
 def moment(at_ms: int, zone: str) -> str:
@@ -75,6 +84,7 @@ FILTERS = {
     "count": count,
     "duration": duration,
     "percent": percent,
+    "change": change,
     "moment": moment,
     "span": span,
 }

@@ -3,6 +3,7 @@
 import math
 from dataclasses import asdict
 
+from engine.services.reports.before_after.shape import ComparisonData, Side, Statistic
 from engine.services.reports.performance_summary.shape import Bucket, PerformanceData, Route, Totals
 
 START_MS = 1_795_392_000_000  # 2026-11-23T00:00:00Z
@@ -70,3 +71,47 @@ def empty():
     """The same period without a request."""
     nothing = {"buckets": [], "routes": [], "pages": [], "tasks": []}
     return {**performance(), "requests": asdict(Totals()), **nothing}
+
+
+def comparison(*, n=(1204, 1377), n_failed=(31, 0), route="GET /invoices/{invoice_id}", replacement=""):
+    """A fix that worked: p99 has too few values to be judged."""
+    middle_ms = START_MS + 12 * HOUR_MS
+    starts, ends = (START_MS, middle_ms), (middle_ms, START_MS + 24 * HOUR_MS)
+    if replacement:
+        starts, ends = (START_MS, START_MS), (ends[1], ends[1])
+    sides = [
+        Side(name, starts[at], ends[at], n[at], n_failed[at], "minute rollups", bands(peak) if n[at] else [])
+        for at, (name, peak) in enumerate(((route, 3000), (replacement or route, 40)))
+    ]
+    statistics = [
+        Statistic("mean", 3210.0, 47.0, -0.985, -0.987, -0.983, "fell", 30),
+        Statistic("p50", 2980.0, 41.0, -0.986, -0.988, -0.985, "fell", 30),
+        Statistic("p95", 6200.0, 84.0, -0.9864, -0.989, -0.981, "fell", 100),
+        Statistic("p99", 8100.0, 8200.0, 0.012, -0.2, 0.3, "unknown", 500),
+    ]
+    verdict = "p95 fell from 6.2 s to 84 ms (-98.6 %, 95 % interval -98.9 to -98.1 %), n = 1,204 and 1,377."
+    return asdict(
+        ComparisonData(
+            kind="http",
+            service="shop",
+            start_ms=START_MS,
+            end_ms=START_MS + 24 * HOUR_MS,
+            moment_ms=None if replacement else middle_ms,
+            deploys=[] if replacement else ["shop 2.0"],
+            zone="UTC",
+            made_at_ms=START_MS + 26 * HOUR_MS,
+            owner="anna",
+            verdict=verdict if all(n) else f"Too few to tell: n = {n[0]:,} and {n[1]:,}; at least 30 ...",
+            direction="fell" if all(n) else "unknown",
+            before=sides[0],
+            after=sides[1],
+            statistics=statistics if all(n) else [],
+        )
+    )
+
+
+def bands(peak_ms):
+    """A bell on a logarithmic axis round a duration, in bands of a quarter of a doubling."""
+    heights = [math.exp(-((at / 4) ** 2)) for at in range(-8, 9)]
+    edges = [peak_ms * 2 ** ((at - 0.5) / 4) for at in range(-8, 10)]
+    return [(edges[at], edges[at + 1], height / sum(heights)) for at, height in enumerate(heights)]

@@ -6,7 +6,16 @@ from xml.etree import ElementTree
 import pytest
 
 from engine.services.reports import charts, wording
-from engine.services.reports.charts import Axis, Line, bar_chart, line_chart, time_ticks
+from engine.services.reports.charts import (
+    Axis,
+    Line,
+    LogAxis,
+    Spread,
+    bar_chart,
+    line_chart,
+    spread_chart,
+    time_ticks,
+)
 
 START_MS = 1_795_392_000_000  # 2026-11-23T00:00:00Z
 HOUR_MS = 3_600_000
@@ -109,3 +118,47 @@ def test_labels_stay_round_over_a_change_of_the_clocks():
 @pytest.mark.parametrize("hours", [1, 5, 20, 40, 100, 24 * 30, 24 * 90, 24 * 399])
 def test_there_are_never_too_many_labels(hours):
     assert 2 <= len(time_ticks(axis(hours))) <= 10
+
+
+def test_bands_of_a_distribution_stand_where_their_durations_are():
+    before = Spread("Before", "#777", [(100.0, 1000.0, 0.25), (1000.0, 10_000.0, 0.75)], "3 2")
+    after = Spread("After", "#00f", [(1.0, 10.0, 1.0)])
+    svg = parse(spread_chart([before, after], wording.tick_duration, alt="x", height=200))
+    assert labels(spread_chart([before, after], wording.tick_duration, alt="x")) == [
+        *("0 %", "25 %", "50 %", "75 %", "100 %"),
+        *("Before", "After"),
+        *("1 ms", "10 ms", "100 ms", "1 s", "10 s"),
+    ]
+    first, second = (
+        [(float(x), float(y)) for x, y in re.findall(r"([\d.]+) ([\d.]+)", path.get("d"))]
+        for path in svg.iter("path")
+    )
+    inner = charts.WIDTH - 58 - 8  # four decades
+    assert [x for x, _ in second] == pytest.approx([58, 58, 58 + inner / 4, 58 + inner / 4], abs=0.1)
+    assert [y for _, y in second] == pytest.approx([176, 26, 26, 176])
+    assert [x for x, _ in first] == pytest.approx([58 + inner * at / 4 for at in (2, 2, 3, 3, 4, 4)], abs=0.1)
+    assert [y for _, y in first] == pytest.approx([176, 138.5, 138.5, 63.5, 63.5, 176])
+    assert [path.get("stroke-dasharray") for path in svg.iter("path")] == ["3 2", None]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (1.0, 10.0, [1, 2, 5, 10]),
+        (90.0, 1800.0, [100, 200, 500, 1000]),
+        (0.0, 0.001, [0.0005, 0.001, 0.002]),
+        (40.0, 50.0, [20, 50, 100]),
+        (0.5, 50_000.0, [1, 10, 100, 1000, 10_000]),
+    ],
+)
+def test_logarithmic_axis_spans_a_decade_at_least_and_has_round_ticks(low, high, ticks):
+    axis = LogAxis.around([low], [high])
+    assert axis.ticks == pytest.approx(ticks)
+    assert axis.high / axis.low >= 10 * (1 - 1e-9)
+    assert axis.low <= max(low, 0.001) <= high <= axis.high
+
+
+def test_distribution_without_values_is_still_a_chart():
+    svg = spread_chart([Spread("<b>", "#000", [])], wording.tick_duration, alt='"<x>')
+    assert "<b>" in labels(svg)
+    assert list(parse(svg).iter("path")) == []

@@ -91,6 +91,63 @@ def test_hostile_names_are_printed_not_obeyed(pages):
     assert "<script>alert(1)</script>" in text
 
 
+def test_comparison_fits_on_a_page_and_says_its_verdict_numbers_window_and_method(pages):
+    (page,) = pages("before_after", sample.comparison())
+    assert "23 Nov 2026, 00:00 – 24 Nov 2026, 00:00 (UTC)" in page
+    assert "Covers 24 hours. Made 24 Nov 2026, 02:00 by anna." in page
+    subject = "GET /invoices/{invoice_id} before and after 23 Nov 2026, 12:00, when shop 2.0 was deployed"
+    assert subject in page
+    assert "p95 fell from 6.2 s to 84 ms (-98.6 %, 95 % interval -98.9 to -98.1 %), n = 1,204" in page
+    for row in (
+        "Mean 3.21 s 47 ms -98.5 % -98.7 to -98.3 % fell",
+        "Median 2.98 s 41 ms -98.6 % -98.8 to -98.5 % fell",
+        "95th percentile 6.20 s 84 ms -98.6 % -98.9 to -98.1 % fell",
+        "99th percentile 8.10 s 8.20 s +1.2 % – too few: 500 a side needed",
+        "Before GET /invoices/{invoice_id} 23 Nov 2026, 00:00 – 12:00 1,204 31 2.6 %",
+        "After GET /invoices/{invoice_id} 23 Nov 2026, 12:00 – 24 Nov 2026, 00:00 1,377 0 0 %",
+    ):
+        assert row in page
+    assert "6.20 s → 84 ms" in page
+    for label in ("Before (dashed): n = 1,204", "After: n = 1,377", "10 ms", "1 s", "15 %"):
+        assert label in page
+    assert "all requests recorded for the service shop, from minute rollups" in page
+    assert "within 1.1 % of the exact value" in page
+    assert "bootstrap with 1,000 replicates" in page
+    assert "95th percentile 100, 99th percentile 500" in page
+
+
+def test_comparison_of_two_routes_names_both_over_one_window(pages):
+    (page,) = pages("before_after", sample.comparison(replacement="POST /handed-over"))
+    assert "GET /invoices/{invoice_id} and its replacement POST /handed-over" in page
+    assert "After POST /handed-over 23 Nov 2026, 00:00 – 24 Nov 2026, 00:00" in page
+
+
+def test_comparison_with_an_empty_side_says_which_and_shows_the_other(pages):
+    (page,) = pages("before_after", sample.comparison(n=(0, 1377), n_failed=(0, 3)))
+    assert "Too few to tell: n = 0 and 1,377" in page
+    assert "Nothing of it was recorded before the moment. The other side stands alone below." in page
+    assert "After: n = 1,377" in page
+    assert "What changed?" not in page
+    (page,) = pages("before_after", sample.comparison(n=(9, 0), replacement="POST /new"))
+    assert "Nothing of it was recorded after: the route “POST /new” had no requests in this period." in page
+
+
+def test_comparison_of_nothing_with_nothing_has_no_chart(pages):
+    (page,) = pages("before_after", sample.comparison(n=(0, 0), n_failed=(0, 0)))
+    assert "Choose a period in which there were requests." in page
+    assert "How are durations spread?" not in page
+    assert "At least 30 values are needed on each side." in page
+
+
+def test_comparison_prints_hostile_and_endless_names_within_the_page(pages, tmp_path):
+    name = "GET /<script>alert(1)</script><img src=file:///etc/passwd>{{ 7*7 }}\ud83d" + "x" * 300
+    text = " ".join(pages("before_after", sample.comparison(route=name)))
+    assert "<script>alert(1)</script><img src=file:///etc/passwd>{{ 7*7 }}" in text
+    assert text.replace(" ", "").count("x" * 300) == 3, "the subject and both sides"
+    lines = pypdf.PdfReader(tmp_path / "out.pdf").pages[0].extract_text().splitlines()
+    assert max(line.count("x") for line in lines) < 120, "it is broken into lines"
+
+
 def test_table_shows_every_cell_as_text_sorted_with_exact_totals(table_pages):
     text = "name,amount,note\nB,0.1,=1+1\nA,10,<b>x</b>\nC,,\nD,-2.25,@cmd\n"
     (page,) = table_pages(text, sort_by="amount", descending=True, totals=["amount"])

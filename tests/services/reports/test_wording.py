@@ -9,7 +9,10 @@ from engine.services.reports import wording
     ("ms", "text"),
     [
         (None, "–"),
-        (0.44, "0.4 ms"),
+        (0, "0.0 ms"),
+        (0.044, "44 µs"),
+        (0.44, "440 µs"),
+        (0.9996, "1.0 ms"),
         (84.2, "84 ms"),
         (999, "999 ms"),
         (1240, "1.24 s"),
@@ -57,6 +60,18 @@ def test_period_names_the_date_once_if_it_can():
     assert wording.period(start_ms, start_ms + 86_400_000, "Europe/Berlin") == (
         "23 Nov 2026, 01:00 – 24 Nov 2026, 01:00"
     )
+
+
+def test_change_carries_its_sign():
+    assert [wording.change(share) for share in (-0.986, 0.1204, 0)] == ["-98.6 %", "+12.0 %", "+0.0 %"]
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(0, "0"), (0.005, "5 µs"), (0.2, "200 µs"), (50, "50 ms"), (2000, "2 s"), (180_000, "3 min")],
+)
+def test_labels_of_an_axis_carry_their_unit(ms, text):
+    assert wording.tick_duration(ms) == text
 
 
 def test_count_groups_digits():

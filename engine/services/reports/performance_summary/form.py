@@ -6,7 +6,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from engine import clock
 from engine.records.db import Transaction
-from engine.services.reports.forms import ReportForm, Zone, in_utc
+from engine.services.reports.forms import Moment, ReportForm, Zone
 from engine.words import Actor
 
 TITLE = "Performance summary"
@@ -19,13 +19,13 @@ class Form(ReportForm):
     """The period to report on; without one it is the 24 hours before the request."""
 
     zone: Zone = "UTC"
-    start: datetime | None = Field(
+    start: Moment = Field(
         None,
         title="From",
         description="Begin of the period, ISO 8601; empty: 24 hours before the end",
         examples=["2026-11-23T00:00:00Z"],
     )
-    end: datetime | None = Field(
+    end: Moment = Field(
         None,
         title="Until",
         description="End of the period, ISO 8601; empty: now",
@@ -35,14 +35,6 @@ class Form(ReportForm):
     service: str = Field(
         "", title="Service", description="Name of a recorded service; empty: all", max_length=64
     )
-
-    @field_validator("start", "end")
-    @classmethod
-    def _to_utc(cls, at: datetime | None, info: ValidationInfo) -> datetime | None:
-        try:
-            return in_utc(at, info.data.get("zone", "UTC")) if at else None
-        except OverflowError:
-            raise ValueError("is not a time in our calendar") from None
 
     @field_validator("start")
     @classmethod

@@ -1,0 +1,1 @@
+"""What the report of a comparison is made of."""
