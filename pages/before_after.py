@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine import clock
 from engine.queries import performance
-from engine.ui import comparison, session, viewer, widgets
+from engine.ui import comparison, session, suggestions, viewer, widgets
 from engine.ui import performance as parts
 
 MODES = ("Around a moment", "Two routes")
@@ -20,14 +20,6 @@ widgets.head(
 )
 
 
-def options(chosen: dict) -> list[str]:
-    """Return the routes as people read them: those that took most time in the period first."""
-    selection = performance.last("13mo", kind=chosen["kind"], service=chosen["service"])
-    names = [f"{method} {name}".strip() for _, name, method in performance.names(selection)]
-    busiest = parts.slowest(performance.last(**chosen), "total").table.column("label").to_pylist()
-    return list(dict.fromkeys([label for label in busiest if label in names] + names))
-
-
 def narrowed(selection: performance.Selection, label: str) -> performance.Selection:
     """Return the selection of one route; its label comes from the list of those that were recorded."""
     return performance.narrowed(selection, label) or selection.only(label)
@@ -39,12 +31,12 @@ def window(chosen: dict) -> performance.Selection:
 
 def moment(selection: performance.Selection) -> int:
     """Draw the choice of a moment: a deploy mark, or a time of one's own; return it in ms."""
+    zone = viewer.zone()
     marks = performance.deploys(selection).to_pylist()[::-1]
-    words = {f"{m['service']} {m['version']}, {viewer.when(clock.to_ms(m['at']))}": m["at"] for m in marks}
+    words = {suggestions.deploy(m["service"], m["version"], m["at"], zone): m["at"] for m in marks}
     chosen = st.selectbox("Moment", [*words, "Another moment"], key="moment", width=420)
     if chosen in words:
         return clock.to_ms(words[chosen])
-    zone = viewer.zone()
     middle = clock.from_ms((selection.start_ms + selection.end_ms) // 2).astimezone(zone)
     with st.container(horizontal=True):
         day = st.date_input("Day", middle.date(), key="day", width=200)
@@ -71,7 +63,7 @@ def two(chosen: dict, labels: list[str]) -> None:
 
 
 chosen = parts.filters(routes=False)
-labels = options(chosen)
+labels = suggestions.routes(chosen["period"], chosen["kind"], chosen["service"])
 if not labels:
     widgets.nothing_yet(
         "Nothing was recorded for this choice",

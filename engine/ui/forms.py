@@ -9,6 +9,9 @@ cannot:
     upload     a file of the viewer's; stands above the form, since other fields depend on it
     columns    columns of the upload in the field named by `of`; `numeric` for columns of numbers only
     lines      a text of several lines
+    service, route, deploy    a text, with those that were recorded to choose from (`suggestions.of`)
+
+`above` puts a field above the form, so that what others suggest follows it; `labels` calls choices by name.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +30,7 @@ from pydantic.fields import FieldInfo
 from streamlit.delta_generator import DeltaGenerator
 
 from engine.errors import InvalidInput, OffloadError
-from engine.ui import format, viewer
+from engine.ui import format, suggestions, viewer
 
 LONG_TEXT_CHARS = 500
 """From this length on, a text gets a field of several lines."""
@@ -81,16 +84,25 @@ def ask(model: type[BaseModel], *, key: str, button: str, store: Store | None = 
         slots[name] = st.empty()
         if found := files[name]:
             values[name] = found.id
+    for name in (n for n in fields if _extra(fields[n]).get("above")):
+        values[name] = _field(name, fields[name], f"{key}-{name}", files, values)
+        slots[name] = st.empty()
     with st.form(key, border=False, enter_to_submit=False):
-        for name in (n for n in fields if n not in files):
-            values[name] = _field(name, fields[name], f"{key}-{name}", files)
+        for name in (n for n in fields if n not in slots):
+            values[name] = _field(name, fields[name], f"{key}-{name}", files, values)
             slots[name] = st.empty()
         sent = st.form_submit_button(button, type="primary", icon=":material/send:")
     slots[""] = st.empty()
     return Asked({n: v for n, v in values.items() if v is not None} if sent else None, slots)
 
 
-def _field(name: str, field: FieldInfo, key: str, files: Mapping[str, Uploaded | None]) -> Any:
+def _field(
+    name: str,
+    field: FieldInfo,
+    key: str,
+    files: Mapping[str, Uploaded | None],
+    given: Mapping[str, Any],
+) -> Any:
     kind, widget = _type_of(field), _widget(field)
     label, about = _label(name, field), field.description
     default = None if field.is_required() else field.get_default(call_default_factory=True)
@@ -98,10 +110,13 @@ def _field(name: str, field: FieldInfo, key: str, files: Mapping[str, Uploaded |
         return _zone(label, about, key)
     if widget == "columns":
         return _columns(field, kind, label, about, key, files)
+    if (suggested := suggestions.of(widget, given)) is not None:
+        return _suggested(suggested, label, about, key)
     if choices := _choices(kind):
         preset = default.value if isinstance(default, Enum) else default
         index = choices.index(preset) if preset in choices else 0
-        return st.selectbox(label, choices, index=index, key=key, help=about, format_func=_choice_label)
+        words = {choice: _choice_label(choice) for choice in choices} | _extra(field).get("labels", {})
+        return st.selectbox(label, choices, index=index, key=key, help=about, format_func=words.__getitem__)
     if kind is bool:
         return st.checkbox(label, value=bool(default), key=key, help=about)
     if kind in (int, float):
@@ -135,6 +150,20 @@ def _zone(label: str, about: str | None, key: str) -> str:
     mine = viewer.zone().key
     index = zones.index(mine) if mine in zones else zones.index("UTC")
     return st.selectbox(label, zones, index=index, key=key, help=about) or "UTC"
+
+
+def _suggested(words: Mapping[str, str], label: str, about: str | None, key: str) -> str | None:
+    """Ask for a text that was most likely recorded; another one may be typed as well."""
+    return st.selectbox(
+        label,
+        list(words),
+        index=None,
+        key=key,
+        help=about,
+        placeholder="Choose, or type" if words else "Nothing recorded yet",
+        format_func=lambda value: words.get(value, value),
+        accept_new_options=True,
+    )
 
 
 def _columns(

@@ -85,6 +85,27 @@ def test_the_route_that_took_most_time_comes_first(browse):
     assert at.selectbox(key="around").value == "GET /slow"
 
 
+def test_a_period_of_ones_own_can_be_compared(browse):
+    record("/orders", 900, 40)
+    at = browse(Role.VIEWER, "before_after", period="Custom")
+    assert not at.exception
+    assert "Too few to tell" in texts(at)
+    assert not at.error
+
+
+def test_a_chosen_deploy_stays_chosen_while_time_goes_on(browse, monkeypatch):
+    record("/orders", 900, 40)
+    for version, ago_min in (("1.0", 30), ("2.0", 10)):
+        monitor.mark_deploy(version, service="shop", at_ms=clock.now_ms() - ago_min * 60_000)
+    at = browse(Role.VIEWER, "before_after")
+    moment = at.selectbox(key="moment")
+    moment.set_value(next(option for option in moment.options if option.startswith("shop 1.0"))).run()
+    later = clock.now_ms() / 1000 + 120
+    monkeypatch.setattr(clock, "_wall", lambda: later)
+    at.run()
+    assert at.selectbox(key="moment").value.startswith("shop 1.0")
+
+
 def test_the_chart_can_be_taken_along_as_a_picture(data_dir):
     record("/slow", 3_000, 40)
     record("/fast", 20, 40)

@@ -33,7 +33,11 @@ class Form(ReportForm):
     )
 
     service: str = Field(
-        "", title="Service", description="Name of a recorded service; empty: all", max_length=64
+        "",
+        title="Service",
+        description="Name of a recorded service; empty: all",
+        max_length=64,
+        json_schema_extra={"widget": "service"},
     )
 
     @field_validator("start")
