@@ -6,10 +6,11 @@ import streamlit as st
 
 from engine import clock
 from engine.queries import performance
-from engine.ui import comparison, session, suggestions, viewer, widgets
+from engine.ui import comparison, ordered, session, suggestions, viewer, widgets
 from engine.ui import performance as parts
 
 MODES = ("Around a moment", "Two routes")
+ORDERED = "before-after-pdf"
 
 actor = session.signed_in()
 widgets.head(
@@ -44,10 +45,19 @@ def moment(selection: performance.Selection) -> int:
     return clock.to_ms(datetime.combine(day, time, tzinfo=zone))
 
 
+def pdf_button(selection: performance.Selection, **what: str | None) -> None:
+    """Draw the button that orders exactly what is shown as a report."""
+    window = {"start": clock.iso(selection.start_ms), "end": clock.iso(selection.end_ms)}
+    scope = {"kind": selection.kind, "service": selection.service or "", "zone": viewer.zone().key}
+    ordered.button(actor, "before_after", {**scope, **window, **what}, key=ORDERED)
+
+
 def around(chosen: dict, labels: list[str]) -> None:
     route = st.selectbox("Route", labels, key="around", bind="query-params", width=420)
     selection = narrowed(window(chosen), route)
-    comparison.draw(performance.around(selection, moment(selection)))
+    at_ms = moment(selection)
+    found = performance.around(selection, at_ms)
+    comparison.draw(found, lambda: pdf_button(selection, route=route, moment=clock.iso(at_ms)))
 
 
 def two(chosen: dict, labels: list[str]) -> None:
@@ -57,9 +67,8 @@ def two(chosen: dict, labels: list[str]) -> None:
         "After: its replacement", labels, index=min(1, len(labels) - 1), key="second", bind="query-params"
     )
     selection = window(chosen)
-    comparison.draw(
-        performance.compare(narrowed(selection, first), narrowed(selection, second), first, second)
-    )
+    found = performance.compare(narrowed(selection, first), narrowed(selection, second), first, second)
+    comparison.draw(found, lambda: pdf_button(selection, route=first, replacement=second))
 
 
 chosen = parts.filters(routes=False)
@@ -75,3 +84,4 @@ else:
         "Compare", MODES, default=MODES[0], required=True, key="mode", bind="query-params"
     )
     (two if mode == MODES[1] else around)(chosen, labels)
+    ordered.follow(actor, key=ORDERED)

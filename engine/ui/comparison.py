@@ -1,5 +1,6 @@
 """Before and after: two distributions beside each other, what changed, and the verdict."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -25,8 +26,11 @@ MIN_METRIC_PX = 360
 _BEFORE, _AFTER = "#8594A3", "#1593AB"
 
 
-def draw(found: Comparison) -> None:
-    """Draw a comparison: verdict, statistics, both distributions, the numbers as a table."""
+def draw(found: Comparison, order: Callable[[], None] = lambda: None) -> None:
+    """Draw a comparison: verdict, statistics, both distributions, the numbers as a table.
+
+    `order` draws one more button beside those that take it along.
+    """
     icon, color = _LOOKS[found.direction]
     with st.container(border=True):
         st.markdown(f"{icon} :{color}[**{format.plain(found.verdict)}**]")
@@ -58,6 +62,7 @@ def draw(found: Comparison) -> None:
             charts.csv_button(lambda: numbers, key="before-after-numbers")
             for form in ("svg", "png"):
                 _picture_button(found, form)
+            order()
 
 
 def table(found: Comparison) -> pa.Table:

@@ -1,14 +1,19 @@
 """Before and after, from the entry script."""
 
+import json
+from datetime import datetime
+
 import numpy as np
 import pytest
 
-from engine import clock
-from engine.queries import performance
+from engine import clock, lifecycle, registry
+from engine.queries import performance, tasks
 from engine.services import monitor
 from engine.ui import comparison, shared
-from engine.words import Role
+from engine.words import Actor, Outcome, Role
 from tests.pages.conftest import texts
+
+ADA = Actor("ada", Role.STAFF)
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +109,63 @@ def test_a_chosen_deploy_stays_chosen_while_time_goes_on(browse, monkeypatch):
     monkeypatch.setattr(clock, "_wall", lambda: later)
     at.run()
     assert at.selectbox(key="moment").value.startswith("shop 1.0")
+
+
+def order(at):
+    at.button(key="before-after-pdf-order").click().run()
+    assert not at.exception
+    return at
+
+
+def test_what_is_shown_is_ordered_as_a_pdf_and_followed_on_the_page(browse):
+    record("/orders", 900, 110, ago_ms=40 * 60_000)
+    record("/orders", 50, 120, ago_ms=5 * 60_000)
+    mark_ms = clock.now_ms() - 20 * 60_000
+    monitor.mark_deploy("2.0", service="shop", at_ms=mark_ms)
+    at = order(browse(Role.STAFF, "before_after"))
+    (task,) = tasks.page(ADA, type_name="report").items
+    payload = json.loads(task.payload)
+    params = payload["params"]
+    assert payload["report"] == "before_after"
+    assert (params["kind"], params["service"], params["route"]) == ("http", "", "GET /orders")
+    assert clock.to_ms(datetime.fromisoformat(params["moment"])) == mark_ms
+    start, end = (datetime.fromisoformat(params[name]) for name in ("start", "end"))
+    assert (end - start).total_seconds() == 3600
+    assert "**Before and after: GET /orders**" in texts(at).replace("\\", "")
+    assert at.toast[0].value.startswith("Ordered.")
+    assert at.button(key="before-after-pdf-order").disabled, "one at a time"
+    claimed = lifecycle.claim("w", [registry.get("report")])
+    ending = json.dumps({"expires_at": "2999-01-01T00:00:00.000Z"})
+    lifecycle.settle(claimed, lifecycle.Ending(Outcome.SUCCEEDED, result=ending))
+    at.run()
+    assert [link.proto.url for link in at.get("link_button")] == [f"/api/reports/{task.id}/pdf"]
+    assert not at.button(key="before-after-pdf-order").disabled
+    order(at)
+    assert len(tasks.page(ADA, type_name="report").items) == 2
+
+
+def test_two_routes_are_ordered_as_a_pdf(browse):
+    record("/slow", 3_000, 40)
+    record("/fast", 20, 40)
+    order(browse(Role.STAFF, "before_after", mode="Two routes", first="GET /slow", second="GET /fast"))
+    (task,) = tasks.page(ADA, type_name="report").items
+    params = json.loads(task.payload)["params"]
+    assert (params["route"], params["replacement"], params["moment"]) == ("GET /slow", "GET /fast", None)
+
+
+def test_a_viewer_reads_why_no_pdf_can_be_ordered(browse):
+    record("/orders", 900, 40, ago_ms=40 * 60_000)
+    record("/orders", 900, 40)
+    button = browse(Role.VIEWER, "before_after").button(key="before-after-pdf-order")
+    assert button.disabled
+    assert button.help == "Ordering reports needs the role staff."
+
+
+def test_a_refused_order_is_said_and_nothing_is_followed(browse):
+    record("/slow", 3_000, 40)
+    at = order(browse(Role.STAFF, "before_after", mode="Two routes", first="GET /slow"))
+    assert "must be another route" in at.toast[0].value
+    assert not tasks.page(ADA, type_name="report").items
 
 
 def test_the_chart_can_be_taken_along_as_a_picture(data_dir):
