@@ -1,6 +1,7 @@
 """From a request to a PDF, through the real processes, and what a killed worker changes: nothing."""
 
 import io
+import re
 import signal
 
 import psutil
@@ -51,6 +52,46 @@ def test_summary_of_recorded_requests_becomes_a_pdf(house, staff):
         return "\n".join(page.extract_text() for page in pdf(staff, task_id).pages)
 
     house.wait(lambda: "/api/tasks" in summary(), "the recorder to write", within_s=15)
+
+
+def test_two_recorded_routes_become_a_comparison(house, staff):
+    for _ in range(40):
+        assert staff.get("/api/tasks").status_code == 200
+        assert staff.get("/api/cron/validate?expression=*+*+*+*+*").status_code == 200
+    ours = {"route": "GET /api/tasks", "replacement": "GET /api/cron/validate"}
+    body = {"report": "before_after", "params": ours}
+    house.wait(
+        lambda: staff.post("/api/reports", json=body).status_code == 202, "the recorder to write", within_s=15
+    )
+
+    def comparison():
+        document = house.ended(staff, staff.post("/api/reports", json=body).json()["task_id"])
+        assert document["state"] == "succeeded", document
+        assert document["result"]["filename"].startswith("before-and-after-get-api-tasks-against-get-api")
+        return " ".join(" ".join(p.extract_text() for p in pdf(staff, document["task_id"]).pages).split())
+
+    def enough():
+        text = comparison()
+        return (
+            text if all(int(n) >= 40 for n in re.findall(r"(?:Before|After).*?: n = (\d+)", text)) else None
+        )
+
+    text = house.wait(enough, "all requests to be written", within_s=30)
+    assert "GET /api/tasks and its replacement GET /api/cron/validate" in text
+    assert re.search(r"(The median|p95) (rose|fell|did not change)", text)
+    assert re.search(r"Made .+ by test-staff\.", text)
+
+
+def test_unknown_route_is_answered_with_those_that_were_recorded(house, staff):
+    assert staff.get("/api/tasks").status_code == 200
+    body = {"report": "before_after", "params": {"route": "GET /api/task"}}
+    answer = house.wait(
+        lambda: (a := staff.post("/api/reports", json=body)) and "GET /api/tasks" in a.text and a,
+        "the recorder to write",
+        within_s=15,
+    )
+    assert answer.status_code == 422
+    assert "GET /api/tasks" in answer.json()["error"]["fields"]["params.route"]
 
 
 def test_table_of_an_upload_is_for_its_owner_and_ops(house, staff):
