@@ -65,7 +65,9 @@ def overview(_viewer: Viewer, window: Window) -> JSONResponse:
     """Return requests, Apdex, percentiles, error rate and queries, with n and change."""
     found = performance.overview(window)
     kpis = [asdict(kpi) | {"change": kpi.change} for kpi in found.kpis]
-    return JSONResponse({"source": _source(found.source), "items": kpis, "figures": asdict(found.figures)})
+    return JSONResponse(
+        {"source": source_document(found.source), "items": kpis, "figures": asdict(found.figures)}
+    )
 
 
 @router.get("/charts/{chart}", summary="What a chart shows: bands, traffic, heat-map, distribution")
@@ -100,7 +102,9 @@ def evidence(
 ) -> JSONResponse:
     """Return kept single events with their queries, slowest first."""
     found = performance.evidence(window, limit=limit)
-    return JSONResponse({"source": _source(found.source), "items": [_event(event) for event in found.events]})
+    return JSONResponse(
+        {"source": source_document(found.source), "items": [_event(event) for event in found.events]}
+    )
 
 
 @router.get("/traces/{correlation_id}", summary="Everything under one correlation id")
@@ -213,14 +217,15 @@ def _table(found: Chart, format: Format, name: str) -> Response:
             csvtext.write(found.table.column_names, records), media_type="text/csv", headers=headers
         )
     items = [{key: _json(value) for key, value in row.items()} for row in records]
-    return JSONResponse({"source": _source(found.source), "step_ms": found.step_ms, "items": items})
+    return JSONResponse({"source": source_document(found.source), "step_ms": found.step_ms, "items": items})
 
 
 def _json(value: Any) -> Any:
     return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
 
 
-def _source(source: Source) -> dict[str, Any]:
+def source_document(source: Source) -> dict[str, Any]:
+    """Return what numbers stand on as JSON."""
     window = {"start": clock.iso(source.start_ms), "end": clock.iso(source.end_ms)}
     rest = {key: value for key, value in asdict(source).items() if not key.endswith("_ms")}
     return window | rest
