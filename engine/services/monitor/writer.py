@@ -13,6 +13,7 @@ from secrets import randbits
 from threading import Lock, Thread, get_ident
 
 from engine import clock, log, settings
+from engine.errors import Unavailable
 from engine.records import db, findings, metrics, recorders, rollups
 from engine.services.monitor.buffer import MAX_UNITS, Buffer, Ledger
 from engine.services.monitor.fold import EVIDENCE_ONLY, FULL, ROLLUPS_ONLY, Batch, Folder, hash_user
@@ -270,7 +271,7 @@ class Recorder:
 
 def _may_pass(error: Exception) -> bool:
     """Tell whether waiting may help: a file that is locked, full, away or damaged, not a row it refuses."""
-    return isinstance(error, db.LockedOrFull | OSError) or type(error) is db.Damaged
+    return isinstance(error, db.LockedOrFull | OSError | Unavailable) or type(error) is db.Damaged
 
 
 class Cost:

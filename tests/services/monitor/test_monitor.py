@@ -202,6 +202,21 @@ def test_a_database_that_is_none_is_waited_for(data_dir, monkeypatch):
     assert (n_events(), rolled().count) == (3, 3)
 
 
+def test_a_data_folder_that_is_away_is_waited_for(data_dir, monkeypatch):
+    """It is complained of once a minute, as whatever may pass by itself, and not with each flush."""
+    given_up = []
+    monkeypatch.setattr(writer.Recorder, "_give_up", given_up.append)
+    monkeypatch.setattr(writer, "FLUSH_S", 0.01)
+    data_dir.write_text("a file stands in its place")
+    record(3)
+    recorder = monitor.start()
+    recorder._thread.join(0.1)
+    data_dir.unlink()
+    recorder.stop()
+    assert given_up == []
+    assert (n_events(), rolled().count) == (3, 3)
+
+
 def test_a_damaged_database_keeps_no_process_from_ending(data_dir):
     data_dir.mkdir()
     (data_dir / "metrics.db").write_bytes(b"no database at all, " * 100)
