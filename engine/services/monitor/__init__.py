@@ -58,10 +58,9 @@ def name_process(service: str) -> None:
 
 def record(unit: Unit) -> None:
     """Hand over a unit that ended. Never waits, never raises for want of a database or a thread."""
-    try:
-        (_recorder or start()).put(unit)
-    except RuntimeError as error:  # the process has all threads it may have, or is about to end
-        _log.warning("monitor_not_started", error=str(error))
+    recorder = _recorder or _begin()
+    if recorder is not None:
+        recorder.put(unit)
 
 
 @contextmanager
@@ -81,7 +80,7 @@ def measure(
     `outcome`, `failed`, `error`, `detail` of the unit. `wait_us` is how long the unit had to wait before it
     began; for tasks that is a series of its own.
     """
-    start()
+    _begin()
     with trace.collect() as traced:
         unit = Unit(_service(), kind, name, traced)
         unit.method, unit.wait_us, unit.parent_id = method, wait_us, parent_id
@@ -149,6 +148,15 @@ def mark_deploy(
             version=version,
             note=note,
         )
+
+
+def _begin() -> Recorder | None:
+    """Start, unless the process has all threads it may have, or is about to end: the work goes on then."""
+    try:
+        return start()
+    except RuntimeError as error:
+        _log.warning("monitor_not_started", error=str(error))
+        return None
 
 
 def _service() -> str:

@@ -249,8 +249,11 @@ def test_want_of_a_thread_is_not_the_trouble_of_the_work(data_dir, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("threading.Thread.start", none_left)
         record(1)
+        with monitor.measure("http", "/page") as unit:
+            unit.detail = {"worked": True}
     record(1)
     monitor.flush()
+    assert unit.detail == {"worked": True}
     assert rolled().count == 1
 
 
