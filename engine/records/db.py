@@ -197,6 +197,10 @@ class Database:
         """Return a number that changes when another connection has committed; the cheapest poll there is."""
         return int(self._connect().execute("pragma data_version").fetchone()[0])
 
+    def probe(self) -> None:
+        """Read something from the file; raises Damaged if that fails. `select 1` would ask no file at all."""
+        self.value("select 1 from sqlite_master limit 1")
+
     def close(self) -> None:
         """Close the connection of this thread."""
         lent: _Lent | None = getattr(self._local, "lent", None)

@@ -98,7 +98,7 @@ async def health(actor: Annotated[Actor | None, Depends(actors.anybody)]) -> JSO
         if actor is not None and actor.role.includes(Role.OPS):
             document |= await run_in_threadpool(_installation)
         else:
-            db.main().value("select 1")
+            db.main().probe()
     except db.Damaged:
         document["status"] = "failing"
     return JSONResponse(document, 200 if document["status"] == "ok" else 503, {"Cache-Control": "no-store"})

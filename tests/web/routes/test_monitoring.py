@@ -134,6 +134,18 @@ def test_health_fails_when_the_database_does(people, monkeypatch, kind):
     assert (answer.status_code, answer.json()) == (503, {"status": "failing"})
 
 
+def test_health_reads_the_file_and_not_only_its_connection(people, data_dir):
+    client = people.client()
+    assert client.get(HEALTH).status_code == 200
+    with sqlite3.connect(data_dir / "offload.db") as other:  # nothing that was read before holds any longer
+        other.execute("create table one_more (a)")
+    other.execute("pragma wal_checkpoint(truncate)")
+    other.close()
+    (data_dir / "offload.db").write_bytes(b"no database at all, " * 200)
+    answer = client.get(HEALTH)
+    assert (answer.status_code, answer.json()) == (503, {"status": "failing"})
+
+
 def test_status_and_health_answer_while_every_thread_waits_to_write(people, monkeypatch):
     client, task_id = people.by_token("olga", Role.OPS), submit()
 
