@@ -10,6 +10,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import brotli
+import httpcore
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -83,6 +84,11 @@ def test_what_follows_an_answer_is_not_the_next_answer(server):
     server.on["/a"] = answer(b"right")
     assert [get(f"{server.url}{path}").body for path in ("/lies", "/a", "/a")] == [b"one", b"right", b"right"]
     assert server.connections == 2
+
+
+def test_a_connection_nobody_can_look_into_is_not_used_again():
+    """As if another httpcore had other private names than those that tell what is left over."""
+    assert client._more_came(httpcore.Response(200, content=b"x"))
 
 
 def test_keeps_no_cookies(server):
