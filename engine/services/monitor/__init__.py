@@ -43,6 +43,8 @@ _log = log.get(__name__)
 
 _lock = Lock()
 _recorder: Recorder | None = None
+_held: Recorder | None = None
+"""At rest while the process forks; by then another may have taken its place."""
 _named: str | None = None
 
 
@@ -164,20 +166,22 @@ def _service() -> str:
 
 
 def _before_fork() -> None:
-    if _recorder is not None:
-        _recorder.hold()
+    global _held
+    _held = _recorder
+    if _held is not None:
+        _held.hold()
 
 
 def _after_fork_in_parent() -> None:
-    if _recorder is not None:
-        _recorder.release()
+    if _held is not None:
+        _held.release()
 
 
 def _after_fork() -> None:
     global _lock, _recorder
     _lock = Lock()  # another thread of the parent may have held it
     recorder, _recorder = _recorder, None
-    _listen(False)
+    _listen(_named is not None)
     if recorder is not None:
         recorder.let_go()
 

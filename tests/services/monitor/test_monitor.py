@@ -306,6 +306,36 @@ def test_a_fork_finds_the_writer_at_rest(data_dir, monkeypatch):
     assert n_events() == 3
 
 
+def test_a_recorder_stopped_while_the_process_forks_writes_what_it_has(data_dir):
+    record(2)
+    recorder = monitor.start()
+    monitor._before_fork()
+    stopping = threading.Thread(target=monitor.stop)
+    stopping.start()
+    while monitor._recorder is not None:
+        time.sleep(0.001)
+    monitor._after_fork_in_parent()
+    stopping.join()
+    assert (recorder._thread.is_alive(), n_events()) == (False, 2)
+
+
+def test_a_forked_child_of_a_named_process_records_its_first_call(data_dir):
+    db.metrics().read("select 1")
+    monitor.name_process("shop")
+    record(1)
+    child = fork.Process(target=_call_in_child)
+    child.start()
+    child.join(20)
+    assert child.exitcode == 0
+    assert db.metrics().value("select count(*) from series where service = 'shop' and kind = 'call'") == 2
+
+
+def _call_in_child():
+    with trace.operation("call", "GET supplier"):
+        pass
+    monitor.stop()
+
+
 def test_four_processes_write_and_roll_up_at_once(data_dir):
     db.metrics().read("select 1")
     children = [fork.Process(target=_record_a_lot, args=(number,)) for number in range(4)]
