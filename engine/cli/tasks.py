@@ -10,13 +10,12 @@ from typing import Any
 import click
 
 from engine import clock, lifecycle, registry, tasks
-from engine.cli.output import COMMAND_LINE, format_option, print_json, print_table
+from engine.cli.output import COMMAND_LINE, MOMENT, format_option, print_json, print_table
 from engine.errors import Conflict, InvalidInput, NotFound
 from engine.queries import tasks as reads
 from engine.services import waiting
 from engine.words import TaskState
 
-_TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
 _COLUMNS = {
     "task_id": "TASK",
     "type": "TYPE",
@@ -41,7 +40,7 @@ def command() -> None:
 )
 @click.option("--count", type=click.IntRange(1, 10_000), help="Submit this many, in one transaction.")
 @click.option("--priority", type=click.IntRange(-100, 100), help="Higher runs first.")
-@click.option("--run-at", type=click.DateTime(_TIMES), help="Not before, with its offset.")
+@click.option("--run-at", type=MOMENT, help="Not before, with its offset.")
 @click.option("--idempotency-key", help="Submit at most once under this key.")
 @format_option
 def submit(

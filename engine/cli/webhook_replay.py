@@ -5,17 +5,15 @@ from datetime import datetime
 import click
 
 from engine import clock, tasks
-from engine.cli.output import COMMAND_LINE, format_option, print_json
+from engine.cli.output import COMMAND_LINE, MOMENT, format_option, print_json
 from engine.errors import InvalidInput
 from engine.services import webhooks
-
-_ISO = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"]
 
 
 @click.command("replay")
 @click.argument("delivery_id", required=False)
 @click.option("--failed", is_flag=True, help="All that failed since --since.")
-@click.option("--since", type=click.DateTime(_ISO), help="ISO 8601 with its offset.")
+@click.option("--since", type=MOMENT, help="ISO 8601 with its offset.")
 @click.option("--endpoint", "endpoint_id", help="With --failed, only those of one endpoint.")
 @click.option("--owner", default="system", show_default=True, help="With --failed, whose deliveries.")
 @format_option

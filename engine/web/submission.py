@@ -1,28 +1,19 @@
 """What every way to submit a task by HTTP has in common: the options beside the payload, and the answer."""
 
-import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from engine import clock
 from engine.errors import InvalidInput, NotFound
 from engine.web import handover
+from engine.web.moment import Moment
 from engine.words import Actor
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 OPTIONS = frozenset({"idempotency_key", "run_at", "priority", "webhooks"})
-
-
-def _is_iso(value: object) -> object:
-    """Refuse a number, of which nobody knows whether it counts seconds or milliseconds."""
-    if not isinstance(value, datetime) and not (isinstance(value, str) and _DATE.match(value)):
-        raise ValueError("must be an ISO 8601 time with its offset, such as 2026-12-01T09:00:00Z")
-    return value
 
 
 class Webhook(BaseModel):
@@ -44,9 +35,7 @@ class Options(BaseModel):
     idempotency_key: str | None = Field(
         None, min_length=1, max_length=200, description="The same key gives the same task, once per type."
     )
-    run_at: Annotated[AwareDatetime, BeforeValidator(_is_iso)] | None = Field(
-        None, description="Not before this time, with its offset."
-    )
+    run_at: Moment | None = Field(None, description="Not before this time, with its offset.")
     priority: int | None = Field(None, ge=-100, le=100, description="Higher runs first.")
     webhooks: list[Webhook] = Field(default_factory=list, max_length=10, description="Told at the end.")
 

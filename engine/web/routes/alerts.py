@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from engine import clock
@@ -12,6 +12,7 @@ from engine.queries import alerts as reads
 from engine.records.alerts import Rule
 from engine.services import alerts
 from engine.web import actors, documents
+from engine.web.moment import Moment
 from engine.words import Actor, Role
 
 router = APIRouter(prefix="/api/alerts", tags=["alerts"])
@@ -39,7 +40,7 @@ class Mute(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    until: AwareDatetime = Field(description="Within a year from now")
+    until: Moment = Field(description="Within a year from now")
 
 
 @router.get("", summary="List alerts", responses={200: {"model": documents.AlertList}})
