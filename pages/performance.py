@@ -19,18 +19,18 @@ def board() -> None:
     chosen = parts.filters()
     name = f"performance-{chosen}"
     found = edge.load(name, lambda: parts.read(**chosen), quiet=True)
-    recorded = bool(found["overview"].source.n)
+    framed = parts.framed(found)
     above = st.container()
-    cards = parts.frames(found, **chosen) if recorded else {}
-    beneath = st.container()
+    cards = parts.frames(found, **chosen) if framed else {}
+    beneath = st.empty()
 
     @ui.live(every_s=every_s)
     def over_time() -> None:
         """Drawn anew at each refresh, for everybody who looks: so only what changes is in here."""
         found = edge.load(name, lambda: parts.read(**chosen))
-        if bool(found["overview"].source.n) != recorded:
+        if parts.framed(found) != framed:
             st.rerun()
-        if not recorded:
+        if not cards:
             parts.nothing_recorded()
             return
         parts.figures(found["overview"].kpis)

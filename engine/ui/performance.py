@@ -154,7 +154,8 @@ def read(period: str, **filters: Any) -> dict[str, Any]:
 def slowest(selection: Selection, by: str) -> Chart:
     """Return the table of routes, shared like the charts."""
     length_ms = selection.end_ms - selection.start_ms
-    key = ("slowest", length_ms, selection.end_ms // (FRESH_S * 1000), selection.kind, selection.service, by)
+    which = (selection.kind, selection.service, selection.name, selection.method)
+    key = ("slowest", length_ms, selection.end_ms // (FRESH_S * 1000), *which, by)
 
     def query() -> Chart:
         found = performance.slowest(selection, by=by)  # type: ignore[arg-type]
@@ -209,6 +210,13 @@ def provenance(source: Source) -> str:
     capped = f" · the first {source.limit}" if source.capped else ""
     bound = f"percentiles within {source.relative_error * 100:.1f} %"
     return f"{start} to {end} · n = {format.count(source.n)} · {source.source} · {bound}{capped}"
+
+
+def framed(found: dict[str, Any]) -> tuple[int, ...]:
+    """Return what the cards say of the data: if it changes, they are drawn anew. Empty: nothing to draw."""
+    if not found["overview"].source.n:
+        return ()
+    return found["bands"].step_ms, found["heat"].step_ms, found["n_deploys"]
 
 
 def frames(found: dict[str, Any], **chosen: Any) -> dict[str, charts.Frame]:

@@ -1,12 +1,15 @@
 """The Performance page shows what was recorded, and what it stands on."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
+from engine import clock
 from engine.lib.trace import Statement, Trace
-from engine.queries import findings
+from engine.queries import findings, performance
 from engine.services import monitor
+from engine.ui import performance as parts
 from engine.ui import shared
 from engine.words import Actor, Role
 from tests.pages.conftest import texts
@@ -141,3 +144,24 @@ def test_a_window_of_ones_own_can_be_chosen(browse):
     start.set_value(datetime(2020, 1, 1)).run()
     assert not at.exception
     assert "Showing the last hour." in texts(at)
+
+
+def test_the_table_of_one_route_is_not_shared_with_that_of_all(data_dir, monkeypatch):
+    record(3)
+    record(5, name="/invoices")
+    monkeypatch.setattr(clock, "elapsed", lambda: 0.0)  # within the time that answers are shared
+    every = performance.last("1h")
+    labels = [
+        parts.slowest(replace(every, name=name), "total").table.column("label").to_pylist()
+        for name in (None, "/orders", "/invoices")
+    ]
+    assert [sorted(found) for found in labels] == [["/invoices", "/orders"], ["/orders"], ["/invoices"]]
+
+
+def test_cards_are_drawn_anew_when_a_deploy_comes(data_dir):
+    record(3)
+    before = parts.framed(parts.read("1h", kind="http", service=None, name=None))
+    monitor.mark_deploy("1.2")
+    shared.forget()
+    assert parts.framed(parts.read("1h", kind="http", service=None, name=None)) != before
+    assert parts.framed(parts.read("1h", kind="task", service=None, name=None)) == ()
