@@ -22,7 +22,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from engine.ui import viewer
+from engine.ui import format, viewer
 
 MOST_SERIES = 7
 HEIGHT_PX = 270
@@ -131,7 +131,10 @@ class Frame:
             chosen = {**spec, "height": height or spec["height"]}
             self.body.vega_lite_chart(rows, chosen, width="stretch", alt=self.alt)
         else:
-            self.body.dataframe(rows, hide_index=True, height=HEIGHT_PX, column_config=_columns(rows))
+            config = _columns(rows, _unit(spec))
+            self.body.dataframe(
+                rows, hide_index=True, height=HEIGHT_PX, column_config=config, placeholder=format.DASH
+            )
 
 
 def frame(title: str, *, key: str, rows: Callable[[], pa.Table] | None, note: str = "") -> Frame:
@@ -209,15 +212,36 @@ def _toolbar(rows: Callable[[], pa.Table], key: str) -> str:
     return view or "chart"
 
 
-def _columns(rows: pa.Table) -> dict[str, ColumnConfig]:
+def _unit(spec: dict[str, Any]) -> str:
+    """Return the unit of a chart's series, as the title of its axis ends in it: ` (ms)`, or nothing."""
+    layers = spec.get("layer") or [spec]
+    title = str(layers[0].get("encoding", {}).get("y", {}).get("title") or "")
+    return " (ms)" if title.endswith("(ms)") else ""
+
+
+def _columns(rows: pa.Table, unit: str) -> dict[str, ColumnConfig | None]:
+    """Name the columns of a chart's table as people read them, with their units."""
     where = viewer.zone().key
-    titles = {"at": f"From ({where})", "until": "Until"}
-    return {
-        name: st.column_config.DatetimeColumn(titles[name], format="D MMM, HH:mm", timezone=where)
-        if name in titles
-        else st.column_config.Column(name)
-        for name in rows.column_names
-    }
+    found: dict[str, ColumnConfig | None] = {}
+    for name, kind in zip(rows.column_names, rows.schema.types, strict=True):
+        if name in _TIMES:
+            title = _TIMES[name].format(where)
+            found[name] = st.column_config.DatetimeColumn(title, format="D MMM, HH:mm", timezone=where)
+        elif name in _SHARES:
+            found[name] = st.column_config.NumberColumn(_SHARES[name], format="percent")
+        elif pa.types.is_floating(kind):
+            title = _TITLES.get(name, name if name.endswith(")") else f"{name}{unit}")
+            found[name] = st.column_config.NumberColumn(title, format="localized")
+        else:
+            found[name] = st.column_config.Column(_TITLES.get(name, name))
+    if "order" in found:  # of use to the drawing alone
+        found["order"] = None
+    return found
+
+
+_TIMES = {"at": "From ({})", "until": "Until", "end": "Until"}
+_SHARES = {"share": "Share", "cumulated": "Up to here"}
+_TITLES = {"low": "From (ms)", "high": "To (ms)", "n": "Count", "deploy": "Deployed", "side": "Side"}
 
 
 _NEIGHBOURS = {

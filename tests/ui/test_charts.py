@@ -47,7 +47,10 @@ def test_the_same_rows_are_a_table_on_request():
     at.session_state["latency-view"] = "table"
     at.run()
     assert not at.get("vega_lite_chart")
-    assert list(at.dataframe[0].value.columns) == ["at", "p50", "p95", "p99"]
+    (table,) = at.dataframe
+    assert list(table.value.columns) == ["at", "p50", "p95", "p99"]
+    labels = [c["label"] for c in json.loads(table.proto.columns).values() if "label" in c]
+    assert labels == ["From (UTC)", "p50 (ms)", "p95 (ms)", "p99 (ms)"]
 
 
 def test_a_specification_is_made_once_per_kind_and_zone():
