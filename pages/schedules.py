@@ -41,7 +41,7 @@ def listing(every_s: float | None) -> None:
                 icon=":material/event_repeat:",
             )
         else:
-            st.caption(f"{counts['enabled']} running, {counts['paused']} paused")
+            st.caption(f"{counts['enabled']} active, {counts['paused']} paused")
         for item in page.items:
             board.row(item, actor)
         widgets.pager(cursors, page.next, back="Back", on="More")

@@ -68,9 +68,15 @@ class Asked:
             if (n := name.removeprefix(prefix).split(".")[0]) in self._slots
         }
         for name, text in at_field.items():
-            self._slots[name].markdown(f":red[:material/error: {format.plain(_sentence(text))}]")
-        if not at_field:
-            self._slots[""].error(format.plain(error.message), icon=":material/error:")
+            self._slots[name].markdown(f":red[:material/error: {format.plain(sentence(text))}]")
+        rest = [
+            f"**{format.plain(name)}**: {format.plain(sentence(text))}"
+            for name, text in fields.items()
+            if name.removeprefix(prefix).split(".")[0] not in self._slots
+        ]
+        if rest or not at_field:
+            text = "  \n".join(rest) or format.plain(error.message)
+            self._slots[""].error(text, icon=":material/error:")
 
 
 def ask(model: type[BaseModel], *, key: str, button: str, store: Store | None = None) -> Asked:
@@ -202,7 +208,7 @@ def _upload(field: FieldInfo, key: str, store: Store | None) -> Uploaded | None:
             kept = (file.file_id, None, text)
         st.session_state[f"{key}-stored"] = kept
     if kept[2]:
-        st.markdown(f":red[:material/error: {format.plain(_sentence(kept[2]))}]")
+        st.markdown(f":red[:material/error: {format.plain(sentence(kept[2]))}]")
     stored: Uploaded | None = kept[1]
     if stored:
         _found(stored)
@@ -216,7 +222,7 @@ def _found(upload: Uploaded) -> None:
     st.caption(f":green[:material/check_circle:] Read: {columns}{rows_text}")
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """Say what is wrong as a person would; pydantic's own words are for programmers."""
     if text in _EMPTY:
         return "Please fill this in."

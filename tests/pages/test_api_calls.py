@@ -54,8 +54,8 @@ def test_a_call_is_handed_over(browse):
 @pytest.mark.parametrize(
     ("label", "value", "says"),
     [
-        ("Address", "http://10.0.0.1/", "address not allowed"),
-        ("Headers", "no colon", "line 1 has no"),
+        ("Address", "http://10.0.0.1/", "Address not allowed."),
+        ("Headers", "no colon", "Line 1 has no"),
         ("Headers", "Host: b", "is set by Offload itself"),
     ],
 )
@@ -65,6 +65,7 @@ def test_what_is_wrong_is_said_and_nothing_enqueued(browse, label, value, says):
     fill(at, label, value)
     press(at, "Make the call")
     assert says in texts(at).replace("\\", "")
+    assert not at.error, "what is wrong stands at its field"
     assert calls() == []
 
 

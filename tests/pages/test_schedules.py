@@ -45,7 +45,7 @@ def test_the_list_shows_rule_plan_and_owner(browse):
     assert "Europe/Berlin" in shown
     assert "Paused" in shown
     assert "has not run yet" in shown
-    assert "1 running, 1 paused" in shown
+    assert "1 active, 1 paused" in shown
 
 
 def test_search_that_hides_everything_says_so(browse):
@@ -200,3 +200,10 @@ def test_a_schedule_of_others_is_not_there(browse):
     at = browse(Role.STAFF, "schedules", id=add().id)
     assert not at.exception
     assert any("not yours" in error.value for error in at.error)
+
+
+def test_a_missing_name_is_said_at_its_field(browse):
+    at = browse(Role.STAFF, "schedules", view="New")
+    next(b for b in at.button if b.label == "Create schedule").click().run()
+    assert "Please fill this in." in texts(at).replace("\\", "")
+    assert not at.error

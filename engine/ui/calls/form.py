@@ -9,7 +9,7 @@ import streamlit as st
 from engine import lifecycle, settings
 from engine.errors import InvalidInput, OffloadError
 from engine.services.calls.model import METHODS
-from engine.ui import format, widgets
+from engine.ui import format, forms, widgets
 from engine.words import Actor
 
 _BODIES = {"None": "", "JSON": "json", "Text": "text"}
@@ -26,23 +26,28 @@ def one(actor: Actor) -> None:
             url = st.text_input(
                 "Address", key=f"{key}-url", placeholder="https://api.example.com/v1/items", max_chars=4_096
             )
+        slots = {"url": st.empty()}
         params = st.text_area(
             "Parameters (optional)",
             key=f"{key}-params",
             placeholder="page = 2",
             help="One `name = value` a line",
         )
+        slots["params"] = st.empty()
         headers = st.text_area(
             "Headers (optional)",
             key=f"{key}-headers",
             placeholder="Authorization: Bearer ...",
             help="One `Name: value` a line. Secrets are sealed and never shown again.",
         )
+        slots["headers"] = st.empty()
         kind = st.segmented_control("Body", list(_BODIES), default="None", required=True, key=f"{key}-kind")
         body = st.text_area("Content of the body", key=f"{key}-body", label_visibility="collapsed")
+        slots["body"] = slots["json"] = slots["text"] = st.empty()
         with st.expander("Time, tries and cache", icon=":material/tune:"):
             limits = _limits(key)
         sent = st.form_submit_button("Make the call", type="primary", icon=":material/send:")
+    slots[""] = st.empty()
     if not sent:
         return
     try:
@@ -51,7 +56,7 @@ def one(actor: Actor) -> None:
         given["headers"] = _lines(headers, ":", "headers")
         lifecycle.submit(actor, "api_call", given)
     except OffloadError as error:
-        blame(error)
+        forms.Asked(None, slots).blame(error, prefix="")
         return
     _handed_over("The call is made in the background. Its answer will be in the list.")
 

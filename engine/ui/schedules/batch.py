@@ -10,7 +10,7 @@ from engine import settings
 from engine.errors import OffloadError
 from engine.services import schedules
 from engine.services.schedules.drafts import Checked
-from engine.ui import format, viewer, widgets
+from engine.ui import format, forms, viewer, widgets
 from engine.words import Actor
 
 EXAMPLE = """name,cron,zone,type,payload.report,overlap
@@ -66,7 +66,9 @@ def _table(rows: Sequence[dict[str, Any]], checked: Sequence[Checked]) -> None:
         pa.table(
             {
                 "row": list(range(1, len(rows) + 1)),
-                "problem": ["; ".join(f"{n}: {t}" for n, t in c.faults.items()) for c in checked],
+                "problem": [
+                    " ".join(f"{n}: {forms.sentence(t)}" for n, t in c.faults.items()) for c in checked
+                ],
                 "name": [str(r.get("name", "")) for r in rows],
                 "cron": [str(r.get("cron", "")) for r in rows],
                 "zone": [str(r.get("zone", "UTC")) for r in rows],

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 from pydantic import BaseModel
+from streamlit.delta_generator import DeltaGenerator
 
 from engine import registry, ui
 from engine.errors import InvalidInput, OffloadError
@@ -25,6 +26,16 @@ _CATCH_UP = {
     "all": "run them, up to a number",
     "skip": "skip them",
 }
+_LABELS = {
+    "name": "Name",
+    "cron": "Rule",
+    "zone": "Time zone",
+    "type": "What runs",
+    "start": "Not before",
+    "end": "Not after",
+    "note": "Note",
+}
+_NONE: Mapping[str, DeltaGenerator] = {}
 _OVERLAP = {
     "allow": "start the next all the same",
     "skip": "skip the next",
@@ -43,13 +54,14 @@ def new(actor: Actor) -> None:
     with st.container(horizontal=True):
         name = st.text_input("Name", key="new-name", max_chars=100, placeholder="Morning report")
         chosen = st.selectbox("What runs", list(types), format_func=lambda n: types[n].title, key="new-type")
+    slots = {"name": st.empty()}
     given = {"name": name, "type": chosen, **_rules("new", {})}
     _payload(
         types[chosen or next(iter(types))],
         "new",
         "Create schedule",
         None,
-        lambda payload: _save(lambda whole: schedules.create(actor, whole), "new", given, payload),
+        lambda payload: _save(lambda whole: schedules.create(actor, whole), "new", given, payload, slots),
     )
 
 
@@ -168,8 +180,13 @@ def _as_json(
         _blame(error_)
 
 
-def _save(save: Save, key: str, given: Mapping[str, Any], payload: Any) -> OffloadError | None:
-    """Store a schedule and go to its page; return what was refused about the payload, telling the rest."""
+def _save(
+    save: Save, key: str, given: Mapping[str, Any], payload: Any, slots: Mapping[str, DeltaGenerator] = _NONE
+) -> OffloadError | None:
+    """Store a schedule and go to its page; return what was refused about the payload, telling the rest.
+
+    `slots` are the places for messages right below their fields.
+    """
     text, zone = rule.value(key)
     whole = {**given, "cron": text, "zone": zone}
     if payload is not None:
@@ -179,7 +196,11 @@ def _save(save: Save, key: str, given: Mapping[str, Any], payload: Any) -> Offlo
     except OffloadError as error:
         elsewhere = {n: t for n, t in getattr(error, "fields", {}).items() if not n.startswith("payload")}
         for name, message in elsewhere.items():
-            st.error(f"**{format.plain(name)}**: {format.plain(message)}", icon=":material/error:")
+            text = format.plain(forms.sentence(message))
+            if name in slots:
+                slots[name].markdown(f":red[:material/error: {text}]")
+            else:
+                st.error(f"**{_LABELS.get(name, format.plain(name))}**: {text}", icon=":material/error:")
         return None if elsewhere else error
     except LockedOrFull:
         st.error("The database is busy or the disk is full. Nothing was stored.")

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from engine.errors import InvalidInput, OffloadError
+from engine.errors import OffloadError
 from engine.lib import http
 from engine.records.webhooks import Endpoint
 from engine.services import webhooks
 from engine.services.webhooks.endpoints import PATTERNS, Made
-from engine.ui import format, viewer, widgets
+from engine.ui import format, forms, viewer, widgets
 from engine.ui.calls import board
 from engine.words import Actor, Role
 
@@ -24,17 +24,19 @@ def add(actor: Actor) -> None:
         url = st.text_input(
             "Address", key=f"{key}-url", placeholder="https://hooks.example.com/offload", max_chars=2_000
         )
+        slots = {"url": st.empty()}
         events = st.multiselect("Events", PATTERNS, default=["task.*"], key=f"{key}-events")
+        slots["events"] = st.empty()
         about = st.text_input("Description (optional)", key=f"{key}-about", max_chars=300)
+        slots["description"] = st.empty()
         sent = st.form_submit_button("Add endpoint", type="primary", icon=":material/add:")
+    slots[""] = st.empty()
     if not sent:
         return
     try:
         made = webhooks.create(actor, {"url": url, "events": events, "description": about})
     except OffloadError as error:
-        fields = error.fields if isinstance(error, InvalidInput) else {}
-        text = "  \n".join(f"**{n.capitalize()}**: {format.plain(t)}" for n, t in fields.items())
-        st.error(text or format.plain(error.message), icon=":material/error:")
+        forms.Asked(None, slots).blame(error, prefix="")
         return
     st.session_state[_NUMBER] += 1
     _remember(made)
