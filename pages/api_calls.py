@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from engine import ui
+from engine import registry, ui
 from engine.queries import calls as reads
 from engine.queries import tasks
 from engine.ui import edge, session, widgets
@@ -32,6 +32,12 @@ def history() -> None:
         board.bulk_row(task, actor)
     for call in found:
         board.call_row(call, actor)
+    if len(found) == SHOWN:
+        st.page_link(
+            "tasks.py",
+            label=f"All of them, not only the latest {SHOWN}",
+            query_params={"type": registry.get("api_call").title},
+        )
     if not found and not bulks:
         widgets.nothing_yet(
             "No calls yet", "What you fetch appears here, with its answer and where the time went."

@@ -35,6 +35,7 @@ def test_nothing_was_called_yet(browse):
     at = browse(Role.STAFF, "api_calls")
     assert not at.exception
     assert "No calls yet" in texts(at)
+    assert "Cache" not in texts(at)
 
 
 def test_a_call_is_handed_over(browse):
@@ -142,6 +143,13 @@ def test_a_call_becomes_a_schedule_with_its_sealed_secrets(browse):
         reveal("ada", ApiCall.model_validate_json(again.payload)).headers["Authorization"]
         == "Bearer topsecret"
     )
+
+
+def test_a_full_history_leads_to_all_calls(browse):
+    for number in range(15):
+        lifecycle.submit(ADA, "api_call", {"url": f"https://api.example.com/{number}"})
+    at = browse(Role.STAFF, "api_calls")
+    assert "All of them, not only the latest 15" in [link.proto.label for link in at.get("page_link")]
 
 
 def test_calls_of_others_are_not_shown(browse):

@@ -57,14 +57,16 @@ def latest_limit(actor: Actor, history: Sequence[Call]) -> None:
 
 
 def cache_card(actor: Actor, use: CacheUse) -> None:
-    """Draw what the cache did for the viewer, and a button that empties it."""
+    """Draw what the cache did for the viewer, if it did anything, and a button that empties it."""
     looked = use.n_hits + use.n_misses
+    if not looked and not use.n_kept:
+        return
     share = format.percent(use.n_hits / looked) if looked else format.DASH
     kept = f"{format.plural(use.n_kept, 'answer')} kept, {format.size(use.kept_bytes)}"
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.caption(
             f":material/cached: Cache, last {use.n_days} days: "
-            f"{use.n_hits} of {looked} look-ups hit ({share}); {kept}",
+            f"answered {use.n_hits} of {looked} calls ({share}); {kept}",
             width="content",
         )
         if use.n_kept:
