@@ -88,8 +88,8 @@ def ask_purge(scope: str, title: str) -> None:
     most = "at least " if waiting >= queue.COUNTED else ""
     widgets.confirm(
         f"Cancel all waiting tasks of {title.lower() if kind is None else title}?",
-        f"This cancels {most}{format.plural(waiting, 'waiting task')}. They stay in the list as cancelled; "
-        "each can be run again by hand, but not all at once. Running tasks go on.",
+        f"This cancels {most}{format.plural(waiting, 'waiting task')}. What is cancelled stays in the list; "
+        "it can be run again by hand, one at a time. Running tasks go on.",
         "Cancel them",
         lambda: f"Cancelled {format.plural(lifecycle.purge(actor, kind), 'waiting task')}.",
         typed=scope if kind else "queue",

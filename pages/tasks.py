@@ -55,7 +55,7 @@ def listing(actor: Actor) -> None:
             f"{key}-{len(cursors)}", lambda: tasks.page(actor, limit=PAGE, cursor=cursors[-1], **chosen)
         )
         if not found.items:
-            empty(any(chosen.values()))
+            empty(actor, any(chosen.values()))
             return
         picked = widgets.task_table(
             found.items, key=f"{key}-{len(cursors)}", owners=actor.role.includes(Role.OPS)
@@ -68,11 +68,13 @@ def listing(actor: Actor) -> None:
     table()
 
 
-def empty(filtered: bool) -> None:
+def empty(actor: Actor, filtered: bool) -> None:
     if filtered:
         widgets.hidden_by_filter(
             "All tasks that are kept were searched. Remove a part of the filter to see more."
         )
+    elif not actor.role.includes(Role.STAFF):
+        widgets.nothing_yet("No tasks yet", "Only your own work is listed, and your role hands none over.")
     else:
         widgets.nothing_yet("No tasks yet", "Order a report, or submit a task with `./offload tasks submit`.")
 

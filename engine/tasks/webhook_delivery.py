@@ -24,7 +24,6 @@ class Delivery(Body):
     delays_s=(),
     timeout_s=60,
     max_running=3,
-    describe=lambda payload: f"delivery {payload.delivery_id}",
 )
 def webhook_delivery(payload: Delivery, task: TaskHandle) -> dict[str, object]:
     """Make the next attempt; the waits between attempts are those of the delivery."""

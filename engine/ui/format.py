@@ -94,6 +94,11 @@ def relative(at_ms: int | None, now_ms: int | None = None) -> str:
     return f"in {words}" if gap > 0 else f"{words} ago"
 
 
+def sentence(text: str) -> str:
+    """Begin a text with a capital, as a sentence does."""
+    return text[:1].upper() + text[1:]
+
+
 def short_id(task_id: str) -> str:
     """Return the end of an id, enough to tell two of them apart."""
     return task_id[-8:]

@@ -72,7 +72,7 @@ def _badge(worker: Worker) -> str:
 _COLUMNS = {
     "type": st.column_config.TextColumn("Type", width=200),
     "running": st.column_config.NumberColumn("Running", format="localized"),
-    "queued": st.column_config.NumberColumn("Waiting", format="localized"),
+    "queued": st.column_config.NumberColumn("Queued", format="localized"),
     "later": st.column_config.NumberColumn("Scheduled or retrying", format="localized"),
     "latency": st.column_config.TextColumn(
         "Oldest waits", help="How long the oldest task that could start waits"

@@ -211,7 +211,7 @@ def task_row(task: Task, actor: Actor, *, key: str, kind: bool = True) -> None:
                 task.progress / 100, f"{task.progress} % · {format.plain(task.progress_note or 'working')}"
             )
         elif task.error_message and state in (TaskState.FAILED, TaskState.RETRYING, TaskState.EXPIRED):
-            st.caption(f":red[{format.plain(task.error_message)}]")
+            st.markdown(f":red[:small[{format.plain(format.sentence(task.error_message))}]]")
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.caption(progress_line(task, now_ms), width="content")
             with st.container(horizontal=True, width="content", gap="small", vertical_alignment="center"):
@@ -232,7 +232,7 @@ def task_line(task: Task) -> None:
                 task.progress / 100, f"{task.progress} % · {format.plain(task.progress_note or 'working')}"
             )
         elif task.error_message:
-            st.caption(f":red[{format.plain(task.error_message[:200])}]")
+            st.markdown(f":red[:small[{format.plain(format.sentence(task.error_message[:200]))}]]")
 
 
 def who(actor: Actor) -> None:

@@ -13,6 +13,12 @@ def test_no_tasks_yet(browse):
     assert "No tasks yet" in texts(browse(Role.STAFF, "tasks"))
 
 
+def test_who_may_order_nothing_is_not_told_to(browse):
+    shown = texts(browse(Role.VIEWER, "tasks"))
+    assert "No tasks yet" in shown
+    assert "Order a report" not in shown
+
+
 def test_the_list_shows_what_the_viewer_may_see(browse):
     lifecycle.submit(ADA, "probe", {"note": "for ada"})
     lifecycle.submit(GRACE, "probe", {"note": "for grace"})

@@ -92,3 +92,8 @@ def test_text_from_outside_is_never_markdown(hostile):
     shown = format.plain(hostile)
     assert shown.replace("\\", "") == hostile
     assert all(shown[i - 1] == "\\" for i, c in enumerate(shown) if c in "![](){}<>`:#$*_" and c != "\\")
+
+
+def test_a_sentence_begins_with_a_capital_and_keeps_the_rest():
+    assert format.sentence("address not allowed: HTTP") == "Address not allowed: HTTP"
+    assert format.sentence("") == ""

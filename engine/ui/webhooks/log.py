@@ -69,6 +69,7 @@ def table(rows: Sequence[Mapping[str, Any]], key: str) -> str | None:
         column_config={"made": widgets.moment_column(f"Made ({viewer.zone().key})")},
         on_select="rerun",
         selection_mode="single-cell",
+        placeholder=format.DASH,
         alt="Deliveries, newest first; choose one to see its attempts",
     )
     cells = event.selection.cells
