@@ -60,7 +60,8 @@ def _standing(task: Task, state: TaskState, why: Reason | None) -> None:
     if why:
         st.info(format.plain(why.sentence), icon=":material/hourglass_top:")
     if task.error_message and state is not TaskState.SUCCEEDED:
-        st.error(f"{format.plain(task.error_message)}  \n:small[Code {format.plain(task.error_code)}]")
+        message = format.plain(format.sentence(task.error_message))
+        st.error(f"{message}  \n:small[Code {format.plain(task.error_code)}]")
 
 
 def _facts(task: Task, now_ms: int) -> None:
@@ -83,11 +84,11 @@ def _facts(task: Task, now_ms: int) -> None:
 
 def _timeline(timeline: Sequence[Moment]) -> None:
     zone = viewer.zone()
-    lines = [f"| Time ({zone.key}) | What | Who | Why |", "| --- | --- | --- | --- |"]
+    lines = [f"| Time ({zone.key}) | What | Who and why |", "| --- | --- | --- |"]  # three fit a telephone
     for moment in timeline:
         mark = _mark(moment.what)
-        who, why = format.plain(_short_worker(moment.who)), format.plain(moment.why)
-        lines.append(f"| {format.moment(moment.at_ms, zone)} | {mark} | {who} | {why} |")
+        told = " · ".join(format.plain(part) for part in (moment.who or "system", moment.why) if part)
+        lines.append(f"| {format.moment(moment.at_ms, zone)} | {mark} | {told} |")
     st.markdown("\n".join(lines))
 
 
@@ -106,7 +107,7 @@ def _attempts(attempts: Sequence[Mapping[str, Any]], now_ms: int) -> None:
         with st.container(border=True):
             st.markdown(f"**Attempt {a['attempt']}** {look.badge}")
             used = [
-                f"{format.duration(took_ms)} on {format.plain(_short_worker(a['worker_id']))}",
+                f"{format.duration(took_ms)} on {format.plain(a['worker_id'] or 'system')}",
                 f"began {format.moment(a['started_at_ms'], viewer.zone())}",
             ]
             if a["cpu_ms"] is not None:
@@ -115,7 +116,7 @@ def _attempts(attempts: Sequence[Mapping[str, Any]], now_ms: int) -> None:
                 used.append(f"{format.size(a['peak_memory_bytes'])} of memory at most")
             st.caption(" · ".join(used))
             if a["error_message"]:
-                st.markdown(f":red[{format.plain(a['error_message'])}]")
+                st.markdown(f":red[{format.plain(format.sentence(a['error_message']))}]")
             if a["log"]:
                 st.caption("Log, times in UTC")
                 st.code(a["log"], language=None, height=_LOG_PX if a["log"].count("\n") > 10 else "content")
@@ -139,7 +140,3 @@ def _data(task: Task) -> None:
 
 def _between(start_ms: int | None, end_ms: int | None) -> int | None:
     return None if start_ms is None or end_ms is None else max(0, end_ms - start_ms)
-
-
-def _short_worker(name: str | None) -> str:
-    return name or "system"

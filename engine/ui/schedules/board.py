@@ -175,7 +175,7 @@ def occurrence_table(occurrences: Sequence[Occurrence], key: str) -> None:
 def figures(found: Stats) -> None:
     """Draw expected against actual of one schedule."""
     counted = [(LOOKS[s], found.by_status.get(s, 0)) for s in STATUSES]
-    with st.grid("auto", min_column_width=136, gap="small") as grid:
+    with st.grid("auto", min_column_width=120, gap="small") as grid:
         for label, text in (
             ("Expected", format.count(found.expected)),
             *((f"{look.mark} {look.word}", format.count(n)) for look, n in counted if n),
