@@ -92,16 +92,14 @@ def requests(chosen: dict) -> None:
 
 
 def wrong(chosen: dict) -> None:
-    states = st.pills(
-        "State", list(findings.BADGES), selection_mode="multi", default=["open"], key="findings"
-    )
+    states = findings.states()
     found = edge.load(
         f"findings-{states}-{chosen}",
         lambda: found_wrong.listed(
-            states=tuple(states or ("open",)), service=chosen["service"], name=chosen["name"], limit=LIMIT
+            states=states, service=chosen["service"], name=chosen["name"], limit=LIMIT
         ),
     )
-    findings.draw(found, actor, filtered=bool(chosen["name"] or chosen["service"] or states != ["open"]))
+    findings.draw(found, actor, filtered=bool(chosen["name"] or chosen["service"] or states != ("open",)))
 
 
 def one(correlation_id: str) -> None:

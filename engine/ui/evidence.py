@@ -18,9 +18,9 @@ REASONS = {
     "sample": "sample",
 }
 LOOKS = {
-    "good": ":green-badge[:material/check_circle: good]",
-    "warning": ":orange-badge[:material/warning: warning]",
-    "critical": ":red-badge[:material/error: critical]",
+    "good": ":green-badge[:material/check_circle: Good]",
+    "warning": ":orange-badge[:material/warning: Warning]",
+    "critical": ":red-badge[:material/error: Critical]",
 }
 _KINDS = {
     "http": "#3F82EE",
@@ -135,8 +135,9 @@ def _statements(event: Event) -> None:
 
 
 def _why(event: Event) -> str:
-    reason = REASONS.get(event.keep_reason or "", "")
-    return ", ".join(dict.fromkeys([*([reason] if reason and reason != "sample" else []), *event.heavy]))
+    named = event.keep_reason == "heavy" and event.heavy  # what made it heavy says more than the word
+    reason = "" if named or event.keep_reason == "sample" else REASONS.get(event.keep_reason or "", "")
+    return ", ".join(dict.fromkeys([*([reason] if reason else []), *event.heavy]))
 
 
 def _bar_rows(found: Trace) -> pa.Table:
@@ -197,7 +198,7 @@ def _waterfall() -> dict[str, Any]:
 
 _COLUMNS = {
     "label": st.column_config.TextColumn("Request", width=230),
-    "duration": st.column_config.NumberColumn("Took", format="%.0f ms"),
+    "duration": st.column_config.NumberColumn("Took (ms)", format="localized", step=1),
     "outcome": st.column_config.TextColumn("Outcome", width=80),
     "why": st.column_config.TextColumn("Kept because", width=220),
     "queries": st.column_config.NumberColumn("Queries"),

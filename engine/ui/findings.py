@@ -11,11 +11,24 @@ from engine.words import Actor, Role
 DAY_MS = 86_400_000
 MUTE_D = 7
 BADGES = {
-    "open": ":orange-badge[:material/flag: open]",
-    "acknowledged": ":blue-badge[:material/visibility: acknowledged]",
-    "muted": ":gray-badge[:material/volume_off: muted]",
-    "fixed": ":green-badge[:material/check_circle: fixed]",
+    "open": ":orange-badge[:material/flag: Open]",
+    "acknowledged": ":blue-badge[:material/visibility: Acknowledged]",
+    "muted": ":gray-badge[:material/volume_off: Muted]",
+    "fixed": ":green-badge[:material/check_circle: Fixed]",
 }
+
+
+def states() -> tuple[str, ...]:
+    """Draw the choice of states; return the chosen ones, the open ones if none is."""
+    chosen = st.pills(
+        "State",
+        list(BADGES),
+        selection_mode="multi",
+        default=["open"],
+        key="findings",
+        format_func=str.capitalize,
+    )
+    return tuple(chosen) or ("open",)
 
 
 def draw(found: list[Finding], actor: Actor, *, filtered: bool) -> None:
@@ -36,7 +49,7 @@ def _one(finding: Finding, actor: Actor) -> None:
             st.markdown(f"**{finding.title}** · {format.plain(finding.name)}", width="content")
             st.markdown(BADGES[finding.state], width="content")
         st.markdown(f":material/lightbulb: {finding.advice}")
-        st.caption(format.plain(finding.example))
+        st.caption(format.plain(format.sentence(finding.example)))
         st.caption(_story(finding), help=format.utc(finding.last_at_ms))
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             if finding.correlation_id:

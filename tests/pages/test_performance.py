@@ -65,12 +65,12 @@ def test_every_period_can_be_drawn(browse, period):
     assert not at.error
 
 
-def slow(name="/orders", correlation_id="c0ffee00", n_queries=6):
+def slow(name="/orders", correlation_id="c0ffee00", n_queries=6, duration_us=3_000_000):
     work = Trace()
     work.statements["select name from people where id = 1"] = statement = Statement()
     statement.durations_ns, statement.caller = [2_000_000] * n_queries, "shop.py:9 orders"
     unit = monitor.Unit("shop", monitor.HTTP, name, work)
-    unit.duration_us, unit.status, unit.method = 3_000_000, 200, "GET"
+    unit.duration_us, unit.status, unit.method = duration_us, 200, "GET"
     unit.correlation_id, unit.path = correlation_id, f"{name}/17"
     monitor.record(unit)
     monitor.flush()
@@ -83,6 +83,13 @@ def test_single_requests_say_why_they_are_kept(browse):
     (rows,) = at.dataframe
     assert rows.value["why"].tolist() == ["slow, repeated query"]
     assert "All 1." in texts(at)
+
+
+def test_what_made_a_request_heavy_is_said_instead_of_the_word(browse):
+    slow(duration_us=40_000)
+    at = browse(Role.VIEWER, "performance", view="Single requests")
+    (rows,) = at.dataframe
+    assert rows.value["why"].tolist() == ["repeated query"]
 
 
 def test_without_slow_requests_good_news_is_told(browse):
