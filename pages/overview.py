@@ -57,9 +57,13 @@ def health(found: dict) -> None:
         )
     for alert in found["alerts"]:
         st.warning(format.plain(alert.message), icon=":material/notifications_active:")
+    if found["alerts"]:
+        widgets.link("alerts", "See the alerts", icon=":material/notifications:")
     for finding in found["slower"]:
         text = f"{finding.name} became slower: {finding.example}"
         st.warning(format.plain(text), icon=":material/trending_up:")
+    if found["slower"]:
+        widgets.link("performance", "See the findings", icon=":material/monitoring:", view="Findings")
     if alive and not found["pauses"]:
         threads = sum(w.threads for w in alive)
         text = f"{format.plural(len(alive), 'worker')} with {format.plural(threads, 'thread')} ready"

@@ -80,3 +80,6 @@ def test_alerts_and_slower_routes_are_told(browse):
     told = "\n".join(w.value for w in at.warning).replace("\\", "")
     assert "p95 of requests is 900 ms" in told
     assert "/orders became slower: p95 rose" in told
+    links = {link.proto.label: link.proto for link in at.get("page_link")}
+    assert links["See the alerts"].page.endswith("alerts")
+    assert links["See the findings"].query_string == "view=Findings"

@@ -127,7 +127,7 @@ def _lines(text: str, mark: str, field: str) -> dict[str, str]:
             continue
         name, given, value = line.partition(mark)
         if not given:
-            raise InvalidInput(fields={field: f"line {number} has no `{mark}`"})
+            raise InvalidInput(fields={field: f'line {number} has no "{mark}"'})
         found[name.strip()] = value.strip()
     return found
 
