@@ -10,9 +10,9 @@ from engine.lib.storable import storable
 from engine.words import Actor, Role
 
 COMMAND_LINE = Actor("system", Role.ADMIN, "cli")
+"""Who acts on the command line: whoever may read the data folder owns the installation."""
 MOMENT = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"])
 """A time with its offset, as people and our own documents write it."""
-"""Who acts on the command line: whoever may read the data folder owns the installation."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
