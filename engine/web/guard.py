@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.responses import RedirectResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine import settings
@@ -133,6 +133,8 @@ async def _refuse(
         await send({"type": "websocket.close", "code": code, "reason": refusal.message})
     elif unauthorized and _page_request(scope, headers):
         await RedirectResponse(_login_path(scope), 303, {"Cache-Control": "no-store"})(scope, receive, send)
+    elif unauthorized and scope["path"].startswith(_STREAMLIT):  # the page shows the body as it comes
+        await PlainTextResponse(refusal.message, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
     else:
         extra = {"WWW-Authenticate": "Bearer"} if unauthorized else {}
         await errors.answer(refusal, scope, headers=extra)(scope, receive, send)
