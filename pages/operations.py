@@ -4,12 +4,14 @@ import streamlit as st
 
 from engine import lifecycle, registry, ui
 from engine.errors import Forbidden
-from engine.queries import queue, workers
+from engine.queries import queue, tasks, workers
 from engine.ui import edge, format, session, staff, widgets
-from engine.words import Actor, Role
+from engine.words import Actor, Role, TaskState
 
 EVERYTHING = "*"
 GONE_SHOWN = 20
+RUNNING_NAMED = 100
+"""More running tasks than so many are called by the end of their id."""
 
 actor = session.signed_in()
 if not actor.role.includes(Role.OPS):
@@ -25,6 +27,8 @@ def types() -> dict[str, str]:
 @ui.live(every_s=every_s)
 def crew() -> None:
     found = edge.load("workers", workers.listing)
+    running = tasks.page(actor, states=(TaskState.RUNNING,), limit=RUNNING_NAMED).items
+    titles = {task.id: widgets.describe(task) for task in running}
     if not any(worker.alive for worker in found):
         st.error(
             "No worker is running, so tasks wait. Start one with `./offload up` or "
@@ -33,12 +37,12 @@ def crew() -> None:
         )
     for worker in found:
         if worker.stopped_at_ms is None:
-            staff.card(worker)
+            staff.card(worker, titles)
     gone = [worker for worker in found if worker.stopped_at_ms is not None]
     if gone:
         with st.expander(f"{format.plural(len(gone), 'worker')} gone in the last 24 hours"):
             for worker in gone[:GONE_SHOWN]:
-                staff.card(worker)
+                staff.card(worker, titles)
 
 
 @ui.live(every_s=every_s)

@@ -11,8 +11,11 @@ from engine.queries.workers import Worker
 from engine.ui import format, viewer
 
 
-def card(worker: Worker) -> None:
-    """Draw one worker: how sure we are that it lives, what it does and what it uses."""
+def card(worker: Worker, titles: Mapping[str, str]) -> None:
+    """Draw one worker: how sure we are that it lives, what it does and what it uses.
+
+    `titles` says what running tasks are, by id.
+    """
     now_ms = clock.now_ms()
     with st.container(border=True, gap="xsmall"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -38,7 +41,7 @@ def card(worker: Worker) -> None:
         for task_id in worker.tasks:
             st.page_link(
                 "tasks.py",
-                label=f"Task {format.short_id(task_id)}",
+                label=format.plain(titles.get(task_id, f"Task {format.short_id(task_id)}")),
                 icon=":material/play_circle:",
                 query_params={"id": task_id},
             )

@@ -38,6 +38,16 @@ def test_alive_silent_and_gone_are_told_apart(browse):
     assert "process gone" in page
 
 
+def test_what_a_worker_does_is_said_in_words(browse):
+    add_worker("a")
+    task = lifecycle.submit(GRACE, "probe", {"note": "count the books"}).task
+    with db.main().write() as tx:
+        tx.run("update tasks set state = 'running', worker_id = 'a' where id = :id", id=task.id)
+    links = [link.proto for link in browse(Role.OPS, "operations").get("page_link")]
+    named = {link.label.replace("\\", ""): link.query_string for link in links}
+    assert named["Probe: count the books"] == f"id={task.id}"
+
+
 def test_without_a_worker_the_page_says_how_to_start_one(browse):
     assert "huey_consumer engine.worker.huey" in texts(browse(Role.OPS, "operations"))
 
