@@ -1,5 +1,7 @@
 """The Webhooks page: endpoints, their secrets, the log, one delivery."""
 
+from datetime import datetime
+
 from engine.queries import webhooks as reads
 from engine.services import webhooks
 from engine.words import Actor, Role
@@ -67,6 +69,8 @@ def test_a_test_event_appears_in_the_log_and_is_replayed(browse, server):
     one = browse(Role.STAFF, "webhooks", id=delivery_id)
     assert not one.exception
     assert one.code[0].value == "thanks"
+    began = datetime.fromisoformat(reads.delivery(ADA, delivery_id)["attempts"][0]["started_at"])
+    assert f"{began.day} {began:%b, %H:%M:%S} · " in texts(one), "the viewer's time, not ISO 8601"
     press(one, "Deliver again")
     assert reads.delivery(ADA, delivery_id)["state"] == "waiting"
 

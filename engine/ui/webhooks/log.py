@@ -99,9 +99,8 @@ def one(found: Mapping[str, Any], actor: Actor) -> None:
         if found["error"]:
             st.error(format.plain(found["error"]["message"]), icon=":material/error:")
         if found["next_attempt_at"]:
-            st.info(
-                f"Next attempt at {format.plain(found['next_attempt_at'])}.", icon=":material/hourglass_top:"
-            )
+            next_at_ms = clock.to_ms(datetime.fromisoformat(found["next_attempt_at"]))
+            st.info(f"Next attempt {viewer.when(next_at_ms)}.", icon=":material/hourglass_top:")
         if found["state"] != "waiting" or found["next_attempt_at"] is None:
             st.button(
                 "Deliver again",
@@ -123,7 +122,9 @@ def _attempt(attempt: Mapping[str, Any]) -> None:
     mark = f":{'green' if status and status < 300 else 'red'}-badge[{status or 'no answer'}]"
     with st.container(border=True, gap="xxsmall"):
         st.markdown(f"**Attempt {attempt['attempt']}** {mark}")
-        st.caption(f"{format.plain(attempt['started_at'])} · {format.duration(attempt['duration_ms'])}")
+        began_ms = clock.to_ms(datetime.fromisoformat(attempt["started_at"]))
+        told = f"{format.moment(began_ms, viewer.zone())} · {format.duration(attempt['duration_ms'])}"
+        st.caption(told, help=format.utc(began_ms))
         if attempt["error"]:
             st.markdown(f":red[{format.plain(attempt['error']['message'])}]")
         if attempt["answer"]:
