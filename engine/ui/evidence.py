@@ -83,7 +83,7 @@ def request(found: Trace) -> None:
         _waterfall(),
         bars,
         title="Where the time went",
-        note="Milliseconds from the first start; queries are added up",
+        note="From the first start; queries are added up",
         key="waterfall",
         height=max(90, _ROW_PX * bars.num_rows + 40),
     )
@@ -163,20 +163,23 @@ def _waterfall() -> dict[str, Any]:
     numbers = ("From (ms)", "Took (ms)")
     chart = (
         alt.Chart()
-        .mark_bar(cornerRadius=2, height={"band": 0.65}, minBandSize=4)
+        .mark_bar(cornerRadius=2, height={"band": 0.65}, minBandSize=4, strokeWidth=2)  # seen however short
         .encode(
             y=alt.Y(
                 "order:O",
                 title=None,
                 axis=alt.Axis(labels=False, ticks=False, domain=False),
             ),
-            x=alt.X("From \\(ms\\):Q", title="Milliseconds", axis=alt.Axis(tickCount=6)),
+            x=alt.X("From \\(ms\\):Q", title="Time", axis=charts.value_axis("(ms)")),
             x2="To \\(ms\\)",
             color=alt.Color(
                 "Kind:N",
                 title=None,
                 scale=alt.Scale(domain=kinds, range=[_KINDS[k] for k in kinds]),
                 legend=None,
+            ),
+            stroke=alt.Stroke(
+                "Kind:N", scale=alt.Scale(domain=kinds, range=[_KINDS[k] for k in kinds]), legend=None
             ),
             tooltip=[alt.Tooltip(f"{f}:N") for f in fields]
             + [alt.Tooltip(f"{f}:Q".replace("(", "\\(").replace(")", "\\)"), format=",.1f") for f in numbers],
@@ -191,7 +194,11 @@ def _waterfall() -> dict[str, Any]:
             text="label:N",
             color=alt.value("#8594A3"),
         )
-        .transform_calculate(label="trim(datum.Step) + '  ' + format(datum['Took (ms)'], ',.1f') + ' ms'")
+        .transform_calculate(took="datum['Took (ms)']")
+        .transform_calculate(
+            label="trim(datum.Step) + '  ' + (datum.took < 1000 ? format(datum.took, ',.1f') + ' ms'"
+            " : format(datum.took / 1000, ',.1f') + ' s')"
+        )
     )
     return charts.finished(alt.LayerChart(data=alt.NamedData("rows"), layer=[chart, text]))
 
