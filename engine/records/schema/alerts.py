@@ -58,7 +58,8 @@ def create_alerts(db: Database) -> None:
 def create_alert_events(db: Database) -> None:
     """What is to be told of an alert; its `id` is the message's, so that telling it again tells nothing new.
 
-    Alerts open now were told by the version before; `n_quiet` counts evaluations in a row without values.
+    Alerts open now were told by the version before, but for those of a rule whose mute outlasted the opening;
+    `n_quiet` counts evaluations in a row without values.
     """
     for sql in (
         """
@@ -75,7 +76,8 @@ def create_alert_events(db: Database) -> None:
         "create index alert_events_untold on alert_events (seq) where told_at_ms is null",
         """insert into alert_events (id, alert_id, event, data, told_at_ms)
            select 'alert-' || id, id, 'alert.opened', '{}', opened_at_ms from alerts
-           where cleared_at_ms is null""",
+           where cleared_at_ms is null and not exists (select 1 from alert_rules
+               where id = rule_id and muted_until_ms > opened_at_ms)""",
         "alter table alerts add column cleared_reason text",
         "update alerts set cleared_reason = 'good' where cleared_at_ms is not null",
         "alter table alert_rules add column n_quiet integer not null default 0",
