@@ -59,7 +59,7 @@ class Target:
 
 _ENDPOINT = tuple(f.name for f in fields(Endpoint))
 _LATELY = 1_000
-"""Deliveries looked through for how fast a host answers."""
+"""Tried deliveries of a host looked through for how fast one of its URLs answers."""
 _CHANGEABLE = frozenset(_ENDPOINT) - {"id", "owner", "created_at_ms"}
 
 
@@ -197,9 +197,9 @@ def n_waiting(reader: Reader, host: str) -> int:
 def last_duration_ms(reader: Reader, host: str, url: str | None = None) -> int | None:
     """Return how long the latest attempt to a host (or one URL of it) took; None without one lately."""
     sql = """select last_ms from
-                 (select seq, host, url, last_ms from webhook_deliveries order by seq desc limit :n) as recent
-             where host = :host and url = coalesce(:url, url) and last_ms is not null
-             order by seq desc limit 1"""
+                 (select seq, url, last_ms from webhook_deliveries
+                  where host = :host and last_ms is not null order by seq desc limit :n) as recent
+             where url = coalesce(:url, url) order by seq desc limit 1"""
     found: int | None = reader.value(sql, host=host, url=url, n=_LATELY)
     return found
 

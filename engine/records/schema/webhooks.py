@@ -101,3 +101,11 @@ def create_webhooks(db: Database) -> None:
         """,
     ):
         db.execute(sql)
+
+
+@migrations()
+def index_tried_deliveries(db: Database) -> None:
+    """Each attempt asks how fast its host was last; thousands that nobody has tried yet may be younger."""
+    db.execute(
+        "create index webhook_deliveries_tried on webhook_deliveries (host, seq) where last_ms is not null"
+    )
