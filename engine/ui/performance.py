@@ -135,15 +135,16 @@ def read(period: str, **filters: Any) -> dict[str, Any]:
 
     def query() -> dict[str, Any]:
         chosen = selection(period, **filters)
-        bands = _with_ends(performance.bands(chosen))
+        read = performance.over_time(chosen)
+        bands = _with_ends(performance.bands(read))
         deploys = performance.deploys(chosen.snapped())
         return {
             "overview": performance.overview(chosen),
             "bands": bands,
             "duration": _duration_rows(bands, deploys),
-            "traffic": _traffic_rows(performance.traffic(chosen)),
-            "heat": performance.heat_map(chosen),
-            "spread": _spread_rows(performance.distribution(chosen)),
+            "traffic": _traffic_rows(performance.traffic(read)),
+            "heat": performance.heat_map(read),
+            "spread": _spread_rows(performance.distribution(read)),
             "n_deploys": deploys.num_rows,
             "cost": performance.cost(chosen),
         }

@@ -172,3 +172,11 @@ def test_cards_are_drawn_anew_when_a_deploy_comes(data_dir):
     shared.forget()
     assert parts.framed(parts.read("1h", kind="http", service=None, name=None)) != before
     assert parts.framed(parts.read("1h", kind="task", service=None, name=None)) == ()
+
+
+def test_looking_finds_nothing_wrong_with_looking(browse):
+    """The page is measured like any other: what it asks the database is below what it would be blamed for."""
+    record(12)
+    browse(Role.VIEWER, "performance")
+    monitor.flush()
+    assert [f.type for f in findings.listed() if f.type in ("repeated_query", "many_queries")] == []

@@ -5,7 +5,7 @@
     performance.bands(window)          # percentiles over time, a pyarrow table in `.table`
     performance.traffic(window)        # good, warning, critical over time
     performance.heat_map(window)       # latency over time
-    performance.distribution(window)
+    performance.distribution(window)   # these four also take what `over_time` read, once for all
     performance.slowest(window, by="total")
     performance.evidence(window)       # single slow and failed requests
     performance.trace(correlation_id)  # one request, its queries, operations, tasks and their attempts
@@ -14,7 +14,16 @@
 Each result carries a `Source`: window, n, which rollups, whether it was capped, the bound of the percentiles.
 """
 
-from engine.queries.performance.charts import Chart, bands, deploys, distribution, heat_map, traffic
+from engine.queries.performance.charts import (
+    Chart,
+    OverTime,
+    bands,
+    deploys,
+    distribution,
+    heat_map,
+    over_time,
+    traffic,
+)
 from engine.queries.performance.comparison import (
     Change,
     Comparison,
@@ -64,6 +73,7 @@ __all__ = [
     "Figures",
     "Kpi",
     "Order",
+    "OverTime",
     "Overview",
     "Regression",
     "Selection",
@@ -88,6 +98,7 @@ __all__ = [
     "least_n",
     "names",
     "narrowed",
+    "over_time",
     "overview",
     "regressions",
     "services",

@@ -27,24 +27,53 @@ class Chart:
     step_ms: int
 
 
-def bands(selection: Selection) -> Chart:
+@dataclass(frozen=True)
+class OverTime:
+    """A window added up per step: read once, it makes all its charts."""
+
+    selection: Selection
+    read: rows.Rows
+    step_ms: int
+    stack: Stack
+    starts: Ints
+    """Where each step begins, in milliseconds."""
+
+    def chart(self, table: pa.Table) -> Chart:
+        """Return a table with what it stands on."""
+        return Chart(table, source(self.selection, int(self.stack.count.sum())), self.step_ms)
+
+
+def over_time(selection: Selection) -> OverTime:
+    """Read a window for its charts; each also takes a selection, and then reads for itself."""
+    selection = selection.snapped()
+    step = selection.step_ms
+    read = rows.read(selection, [row.id for row in series(selection)])
+    first = selection.start_ms - selection.start_ms % step
+    starts = np.arange(first, selection.end_ms, step, dtype=np.int64)
+    stack = read.stack(_step_of(read.bucket_at_ms, selection), len(starts))
+    return OverTime(selection, read, step, stack, starts)
+
+
+def bands(asked: Selection | OverTime) -> Chart:
     """Return per step: at, n, p50, p95, p99, mean, max (ms); nulls where a step holds nothing."""
-    read, step, stack, starts = _over_time(selection)
+    found = _read(asked)
+    stack = found.stack
     columns = {"p50": stack.quantile(0.5), "p95": stack.quantile(0.95), "p99": stack.quantile(0.99)}
     columns |= {"mean": stack.mean(), "max": np.where(stack.count > 0, stack.max, np.nan)}
     table = pa.table(
-        {"at": pa.array(starts, AT), "n": pa.array(stack.count)}
+        {"at": pa.array(found.starts, AT), "n": pa.array(stack.count)}
         | {name: pa.array(values / 1000, from_pandas=True) for name, values in columns.items()}
     )
-    return Chart(table, source(selection.snapped(), int(read.sums["n"].sum())), step)
+    return found.chart(table)
 
 
-def traffic(selection: Selection) -> Chart:
+def traffic(asked: Selection | OverTime) -> Chart:
     """Return per step and class: at, class (good, warning, critical), n; and the errors within critical."""
-    read, step, stack, starts = _over_time(selection)
-    groups = _step_of(read.bucket_at_ms, selection.snapped())
+    found = _read(asked)
+    read, starts = found.read, found.starts
+    groups = _step_of(read.bucket_at_ms, found.selection)
     good, warning, errors = (read.add_up(c, groups, len(starts)) for c in ("n_good", "n_warning", "n_errors"))
-    counts = {"good": good, "warning": warning, "critical": stack.count - good - warning}
+    counts = {"good": good, "warning": warning, "critical": found.stack.count - good - warning}
     table = pa.table(
         {
             "at": pa.array(np.tile(starts, len(counts)), AT),
@@ -53,31 +82,31 @@ def traffic(selection: Selection) -> Chart:
             "n_errors": pa.array(np.concatenate([np.zeros(2 * len(starts), dtype=np.int64), errors])),
         }
     )
-    return Chart(table, source(selection.snapped(), int(stack.count.sum())), step)
+    return found.chart(table)
 
 
-def heat_map(selection: Selection) -> Chart:
+def heat_map(asked: Selection | OverTime) -> Chart:
     """Return per step and latency band: at, end, low, high (ms), n; bands are half a doubling wide."""
-    _, step, stack, starts = _over_time(selection)
-    coarse, edges = _coarse(stack, HEAT_BINS_PER_DOUBLING)
+    found = _read(asked)
+    coarse, edges = _coarse(found.stack, HEAT_BINS_PER_DOUBLING)
     time, band = np.nonzero(coarse)
+    at = found.starts[time]
     table = pa.table(
         {
-            "at": pa.array(starts[time], AT),
-            "end": pa.array(starts[time] + step, AT),
+            "at": pa.array(at, AT),
+            "end": pa.array(at + found.step_ms, AT),
             "low": pa.array(edges[band] / 1000),
             "high": pa.array(edges[band + 1] / 1000),
             "n": pa.array(coarse[time, band]),
         }
     )
-    return Chart(table, source(selection.snapped(), int(stack.count.sum())), step)
+    return found.chart(table)
 
 
-def distribution(selection: Selection) -> Chart:
+def distribution(asked: Selection | OverTime) -> Chart:
     """Return per latency band, a quarter doubling wide: low, high (ms), n, share, cumulated share."""
-    _, step, stack, _ = _over_time(selection)
-    whole = stack.total()
-    return Chart(spread(whole), source(selection.snapped(), int(whole.count[0])), step)
+    found = _read(asked)
+    return found.chart(spread(found.stack.total()))
 
 
 def spread(stack: Stack) -> pa.Table:
@@ -114,15 +143,8 @@ def deploys(selection: Selection) -> pa.Table:
     )
 
 
-def _over_time(selection: Selection) -> tuple[rows.Rows, int, Stack, Ints]:
-    """Read a window and add it up per step; also return the width of a step and where each begins."""
-    selection = selection.snapped()
-    step = selection.step_ms
-    read = rows.read(selection, [row.id for row in series(selection)])
-    first = selection.start_ms - selection.start_ms % step
-    starts = np.arange(first, selection.end_ms, step, dtype=np.int64)
-    stack = read.stack(_step_of(read.bucket_at_ms, selection), len(starts))
-    return read, step, stack, starts
+def _read(asked: Selection | OverTime) -> OverTime:
+    return asked if isinstance(asked, OverTime) else over_time(asked)
 
 
 def _step_of(bucket_at_ms: Ints, selection: Selection) -> Ints:

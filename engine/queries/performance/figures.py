@@ -1,5 +1,6 @@
 """The figures of a window, each beside the one of the window before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +83,8 @@ def overview(selection: Selection) -> Overview:
     """
     selection = selection.snapped()
     selection = selection.widened(selection.previous().tier_ms)
-    now, before = figures(selection), figures(selection.previous())
+    ids = [row.id for row in series(selection)]  # the same before
+    now, before = figures(selection, ids), figures(selection.previous(), ids)
     kpis = [
         Kpi(key, label, unit, getattr(now, name), getattr(before, name), now.n, before.n, better)
         for key, label, unit, name, better in _KPIS
@@ -90,9 +92,10 @@ def overview(selection: Selection) -> Overview:
     return Overview(kpis, now, before, source(selection, now.n))
 
 
-def figures(selection: Selection) -> Figures:
-    """Return what a window adds up to."""
-    read = rows.read(selection, [row.id for row in series(selection)], tier_ms=selection.total_tier_ms)
+def figures(selection: Selection, ids: Sequence[int] | None = None) -> Figures:
+    """Return what a window adds up to; `ids` are those of its series, where they are known already."""
+    ids = [row.id for row in series(selection)] if ids is None else ids
+    read = rows.read(selection, ids, tier_ms=selection.total_tier_ms)
     one = np.zeros(len(read), dtype=np.int64)
     stack = read.stack(one, 1)
     sums = {name: int(column.sum()) for name, column in read.sums.items()}
