@@ -131,7 +131,7 @@ alerts.beat(int(sys.argv[2]))
 
 @pytest.mark.parametrize("name", ["tell", "emit", "note_told"])
 def test_a_killed_worker_loses_no_message_and_another_tells_it_once(heard, stalled, name):
-    killed = subprocess.run([sys.executable, "-P", "-c", KILLED, name, str(NOW)], timeout=60, check=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED, name, str(NOW)], timeout=60, check=False)
     assert killed.returncode == -signal.SIGKILL
     (waiting,) = untold()
     alerts.beat(AGAIN)
@@ -192,7 +192,7 @@ alerts.beat(int(sys.argv[1]))
 
 
 def test_of_several_workers_at_once_one_evaluates_and_tells(heard):
-    command = [sys.executable, "-P", "-c", BEATING, str(NOW)]
+    command = [sys.executable, "-c", BEATING, str(NOW)]
     with ExitStack() as stack:
         workers = [
             stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, text=True)) for _ in range(3)
