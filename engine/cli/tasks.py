@@ -164,11 +164,13 @@ def retry(task_id: str, source: str, fmt: str) -> None:
 @command.command("purge")
 @click.option("--type", "type_name", help="Only this task type.")
 @click.option("--dry-run", is_flag=True, help="Only count them.")
-@click.option("--yes", is_flag=True, hidden=True, help="Accepted from scripts that say so; changes nothing.")
+@click.option("--yes", is_flag=True, help="Ask nothing.")
 @format_option
 def purge(type_name: str | None, dry_run: bool, yes: bool, fmt: str) -> None:
-    """Cancel all waiting tasks; nothing is deleted, and each may be run again."""
+    """Cancel all waiting tasks; nothing is deleted, and each may be run again. Asks first at a terminal."""
     n_waiting = reads.n_waiting(type_name, [t.name for t in registry.all_types() if t.system])
+    if n_waiting and not (dry_run or yes) and sys.stdin is not None and sys.stdin.isatty():
+        click.confirm(f"Cancel {n_waiting} waiting tasks?", abort=True, err=True)
     n_purged = 0 if dry_run else lifecycle.purge(COMMAND_LINE, type_name)
     if fmt == "json":
         print_json({"n_waiting": n_waiting, "n_cancelled": n_purged})

@@ -1,3 +1,4 @@
+import io
 import json
 import sqlite3
 import sys
@@ -36,12 +37,11 @@ def run(monkeypatch, capsys):
     return run
 
 
-class FakeInput:
-    def __init__(self, text):
-        self.text = text
+class FakeInput(io.StringIO):
+    terminal = False
 
-    def read(self):
-        return self.text
+    def isatty(self):
+        return self.terminal
 
 
 @pytest.fixture
@@ -188,6 +188,15 @@ def test_purge_cancels_or_only_counts(run, run_json):
     assert run_json("tasks", "purge") == {"n_waiting": 3, "n_cancelled": 3}
     assert run("tasks", "purge", "--yes")[1] == "0 waiting tasks cancelled.\n"
     assert reads.counts()["cancelled"] == 3
+
+
+def test_purge_asks_a_person_at_a_terminal(run, run_json, monkeypatch):
+    submit(run_json, "--count", "3")
+    monkeypatch.setattr(FakeInput, "terminal", True)
+    status, _out, err = run("tasks", "purge", stdin="n\n")
+    assert (status, reads.counts()["cancelled"]) == (130, 0)
+    assert "Cancel 3 waiting tasks?" in err
+    assert run("tasks", "purge", stdin="y\n")[1] == "3 waiting tasks cancelled.\n"
 
 
 def test_purge_does_not_announce_what_it_spares(run_json, no_types):
