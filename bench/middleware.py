@@ -4,7 +4,7 @@
     /tmp/middleware-peers/bin/pip install -r requirements.txt asgi-correlation-id==5.0.1 \\
         asgi-profiler==0.3.0 starlette-exporter==0.24.0 sentry-sdk==2.75.0 \\
         opentelemetry-instrumentation-asgi==0.66b2 opentelemetry-sdk==1.45.2
-    /tmp/middleware-peers/bin/python -m bench.middleware [--requests 20000] [--rounds 9] [--paced 2000]
+    /tmp/middleware-peers/bin/python -m bench.middleware [--requests 90000] [--rounds 9] [--paced 2000]
 
 One bare ASGI application, and the same behind each middleware, driven in one process without a network, in
 alternation; printed is the median over the rounds, and what is added to bare. Then the same at 400 requests a
@@ -152,7 +152,7 @@ def show(title, took):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--requests", type=int, default=90_000)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--paced", type=int, default=2_000, help="requests of each at 400 a second")
     options = parser.parse_args()
