@@ -6,8 +6,7 @@ import streamlit as st
 
 from engine import clock
 from engine.queries import performance
-from engine.ui import comparison, ordered, session, suggestions, viewer, widgets
-from engine.ui import performance as parts
+from engine.ui import comparison, narrowing, ordered, session, suggestions, viewer, widgets
 
 MODES = ("Around a moment", "Two routes")
 ORDERED = "before-after-pdf"
@@ -27,7 +26,7 @@ def narrowed(selection: performance.Selection, label: str) -> performance.Select
 
 
 def window(chosen: dict) -> performance.Selection:
-    return parts.selection(chosen["period"], kind=chosen["kind"], service=chosen["service"])
+    return narrowing.selection(chosen["period"], kind=chosen["kind"], service=chosen["service"])
 
 
 def moment(selection: performance.Selection) -> int:
@@ -71,7 +70,7 @@ def two(chosen: dict, labels: list[str]) -> None:
     comparison.draw(found, lambda: pdf_button(selection, route=first, replacement=second))
 
 
-chosen = parts.filters(routes=False)
+chosen = narrowing.filters(routes=False)
 labels = suggestions.routes(chosen["period"], chosen["kind"], chosen["service"])
 if not labels:
     widgets.nothing_yet(

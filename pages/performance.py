@@ -5,7 +5,7 @@ import streamlit as st
 from engine import ui
 from engine.queries import findings as found_wrong
 from engine.queries import performance
-from engine.ui import charts, edge, evidence, findings, session, widgets
+from engine.ui import charts, edge, evidence, findings, narrowing, session, widgets
 from engine.ui import performance as parts
 
 VIEWS = {"routes": "Where the time goes", "requests": "Single requests", "findings": "Findings"}
@@ -16,7 +16,7 @@ actor = session.signed_in()
 
 def board() -> None:
     every_s = widgets.head("Performance", actor)
-    chosen = parts.filters()
+    chosen = narrowing.filters()
     name = f"performance-{chosen}"
     found = edge.load(name, lambda: parts.read(**chosen), quiet=True)
     framed = parts.framed(found)
@@ -53,7 +53,7 @@ def board() -> None:
 
 
 def routes(chosen: dict) -> None:
-    selection = parts.selection(**chosen)
+    selection = narrowing.selection(**chosen)
     order = st.segmented_control(
         "Order by",
         list(parts.ORDERS),
@@ -78,7 +78,7 @@ def routes(chosen: dict) -> None:
 
 def requests(chosen: dict) -> None:
     found = edge.load(
-        f"evidence-{chosen}", lambda: performance.evidence(parts.selection(**chosen), limit=LIMIT)
+        f"evidence-{chosen}", lambda: performance.evidence(narrowing.selection(**chosen), limit=LIMIT)
     )
     if not found.events:
         widgets.good_news("No slow, failed or heavy request in this period")

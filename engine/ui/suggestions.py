@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from engine import clock
 from engine.queries import performance
 from engine.queries.performance import Selection
-from engine.ui import format, shared, viewer
+from engine.ui import format, narrowing, shared, viewer
 from engine.ui import performance as parts
 
 _NEWEST = 50
@@ -29,14 +29,14 @@ def of(widget: str, given: Mapping[str, Any]) -> dict[str, str] | None:
     }
     if widget not in queries:
         return None
-    return shared.read((widget, kind, service, where.key), parts.NAMES_S, queries[widget])
+    return shared.read((widget, kind, service, where.key), narrowing.NAMES_S, queries[widget])
 
 
 def routes(period: str, kind: str, service: str | None) -> list[str]:
     """Return the routes as people read them: those that took most time in the period first."""
     ever = performance.last("13mo", kind=kind, service=service)
     names = [f"{method} {name}".strip() for _, name, method in performance.names(ever)]
-    chosen = parts.selection(period, kind=kind, service=service)
+    chosen = narrowing.selection(period, kind=kind, service=service)
     busiest = parts.slowest(chosen, "total").table.column("label").to_pylist()
     return list(dict.fromkeys([label for label in busiest if label in names] + names))
 
