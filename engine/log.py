@@ -19,8 +19,8 @@ _ids = Random()  # noqa: S311 - an id, no secret; of our own, because applicatio
 os.register_at_fork(after_in_child=_ids.seed)
 
 
-def configure(service: str, *, level: int = logging.INFO) -> None:
-    """Send structlog and the standard library's loggers to standard error as JSON lines."""
+def configure(service: str, *, level: str = "info") -> None:
+    """Send structlog and the standard library's loggers to standard error as JSON lines, from a level on."""
     shared: list[structlog.typing.Processor] = [
         merge_contextvars,
         _add_correlation_id,
@@ -46,7 +46,7 @@ def configure(service: str, *, level: int = logging.INFO) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(level.upper())
 
 
 def take_over(name: str, *, level: int = logging.WARNING, but: str = "") -> None:

@@ -1,6 +1,5 @@
 """What `huey_consumer engine.worker.huey` runs: the assembly of a worker, with the right defaults."""
 
-import logging
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -105,7 +104,7 @@ def measured(running: Running) -> Iterator[None]:
 
 def build() -> OffloadHuey:
     """Assemble the Huey object of this process."""
-    log.configure("worker", level=logging.getLevelNamesMapping()[settings.get().log_level.upper()])
+    log.configure("worker", level=settings.get().log_level)
     tasks.load()
     made = OffloadHuey(Worker)
     made.worker_id = f"{processes.host()}-{processes.pid()}-{secrets.token_hex(3)}"

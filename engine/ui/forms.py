@@ -226,7 +226,7 @@ def sentence(text: str) -> str:
     """Say what is wrong as a person would; pydantic's own words are for programmers."""
     if text in _EMPTY:
         return "Please fill this in."
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    return format.sentence(text) + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def _label(name: str, field: FieldInfo) -> str:

@@ -4,7 +4,6 @@ One application serves both. A file in `engine/web/routes/` with a `router` is a
 """
 
 import gc
-import logging
 import pkgutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -67,7 +66,7 @@ def prepare(process: str) -> None:
     Opens the database, for which the first request would wait on the event loop, and takes what is loaded out
     of the garbage collector's sight: a full collection with pandas loaded holds the interpreter for 100 ms.
     """
-    log.configure(process, level=logging.getLevelNamesMapping()[settings.get().log_level.upper()])
+    log.configure(process, level=settings.get().log_level)
     db.main()
     gc.collect()
     gc.freeze()

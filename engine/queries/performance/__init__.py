@@ -51,6 +51,7 @@ from engine.queries.performance.regression import Regression, regressions
 from engine.queries.performance.routes import (
     ORDERS,
     Order,
+    hint,
     kinds,
     names,
     narrowed,
@@ -93,6 +94,7 @@ __all__ = [
     "evidence",
     "figures",
     "heat_map",
+    "hint",
     "kinds",
     "last",
     "least_n",

@@ -10,6 +10,7 @@ from engine.queries.performance import rows
 from engine.queries.performance.charts import Chart
 from engine.queries.performance.figures import source
 from engine.queries.performance.selection import Selection, SeriesRow, series
+from engine.queries.performance.wording import KINDS
 from engine.records import db
 
 Order = Literal["total", "p95", "queries", "errors", "n", "mean"]
@@ -71,6 +72,14 @@ def similar(selection: Selection, label: str, *, limit: int = 3) -> list[str]:
     """Return recorded routes that whoever wrote `label` may have meant, else any; none where none is."""
     labels = list(dict.fromkeys(f"{method} {name}".strip() for _, name, method in names(selection)))
     return get_close_matches(label, labels[:_COMPARED], limit) or labels[:limit]
+
+
+def hint(selection: Selection, label: str) -> str:
+    """Say of a route that `narrowed` did not find what was recorded instead."""
+    if near := similar(selection, label):
+        return f"Nothing of this name was recorded. There are, for example: {', '.join(near)}."
+    where = f" for the service {selection.service}" if selection.service else ""
+    return f"{KINDS.get(selection.kind, selection.kind)} were not recorded yet{where}."
 
 
 def services() -> list[str]:

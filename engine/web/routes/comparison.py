@@ -47,8 +47,7 @@ def comparison(
 def _narrowed(window: Selection, field: str, label: str) -> Selection:
     found = performance.narrowed(window, label)
     if found is None:
-        near = ", ".join(performance.similar(window, label)) or "none yet"
-        message = f"Nothing of this name was recorded. There are, for example: {near}."
+        message = performance.hint(window, label)
         raise InvalidInput(message, fields={field: message})
     return found
 

@@ -171,14 +171,7 @@ def _check_routes(form: Form, window: Selection) -> None:
     given = {"route": form.route, "replacement": form.replacement}
     unknown = {n: label for n, label in given.items() if label and not performance.narrowed(window, label)}
     if unknown:
-        raise refuse({name: _hint(form, window, label) for name, label in unknown.items()})
-
-
-def _hint(form: Form, window: Selection, label: str) -> str:
-    if near := performance.similar(window, label):
-        return f"Nothing of this name was recorded. There are, for example: {', '.join(near)}."
-    where = f" for the service {form.service}" if form.service else ""
-    return f"{KINDS[form.kind]} were not recorded yet{where}."
+        raise refuse({name: performance.hint(window, label) for name, label in unknown.items()})
 
 
 def _newest_deploy(window: Selection) -> datetime | None:
