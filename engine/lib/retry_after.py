@@ -1,7 +1,6 @@
 """The Retry-After header (RFC 9110, section 10.2.3)."""
 
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from engine.lib.http_date import http_date_s
 
 
 def retry_after_s(value: str | None, now_s: float) -> float | None:
@@ -9,9 +8,5 @@ def retry_after_s(value: str | None, now_s: float) -> float | None:
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
-    try:
-        at = parsedate_to_datetime(text)
-        at = at if at.tzinfo else at.replace(tzinfo=UTC)
-        return max(0.0, at.timestamp() - now_s)
-    except (ValueError, OverflowError):
-        return None
+    at_s = http_date_s(text)
+    return None if at_s is None else max(0.0, at_s - now_s)

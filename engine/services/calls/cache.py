@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from engine import clock
 from engine.lib import trace
+from engine.lib.http_date import http_date_s
 from engine.records import audit, db, responses
 from engine.services.calls.model import ApiCall
 from engine.words import Actor
@@ -119,16 +119,8 @@ def _allowed_s(headers: Mapping[str, str]) -> float:
     if max_age:
         lifetime_s = float(max_age[1])
     elif "expires" in headers:
-        dated = _read_date(headers.get("date", ""))
-        lifetime_s = (_read_date(headers["expires"]) or 0.0) - (now_s if dated is None else dated)
+        dated = http_date_s(headers.get("date", ""))
+        lifetime_s = (http_date_s(headers["expires"]) or 0.0) - (now_s if dated is None else dated)
     else:
         return math.inf
     return lifetime_s - (float(age[:9]) if age.isascii() and age.isdigit() else 0.0)
-
-
-def _read_date(text: str) -> float | None:
-    """Return an HTTP date in seconds since 1970; None for what is none, such as `Expires: 0`."""
-    try:
-        return parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
