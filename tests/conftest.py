@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as properties
 from structlog.contextvars import clear_contextvars
 
 from engine import clock, log, registry, tasks
@@ -6,6 +8,12 @@ from engine.records import db
 from engine.services import monitor
 from tests.engine_kit import FakeClock
 from tests.lib.http.hostile import serving
+
+# A machine that stalls says nothing about the code, and a build must not fail by chance: the same
+# examples each time. `pytest --hypothesis-profile=explore` looks for new ones.
+properties.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+properties.register_profile("build", properties.get_profile("explore"), derandomize=True, database=None)
+properties.load_profile("build")
 
 
 @pytest.fixture(autouse=True)

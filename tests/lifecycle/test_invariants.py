@@ -177,7 +177,6 @@ TestEngine = Engine.TestCase
 TestEngine.settings = settings(
     max_examples=40,
     stateful_step_count=40,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
     database=None,

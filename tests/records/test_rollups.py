@@ -52,9 +52,7 @@ def test_a_bucket_is_rolled_up_once_it_is_over(data_dir):
     assert summed(HOUR_MS).histogram.count == 1
 
 
-@hypothesis_settings(
-    max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
-)
+@hypothesis_settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.tuples(st.integers(0, 3 * DAY_MS), st.integers(0, 10**7)), min_size=1, max_size=25),
     st.lists(st.integers(0, 4 * DAY_MS), max_size=4),

@@ -63,7 +63,7 @@ def test_too_rare_for_a_gap():
 
 
 @given(st.randoms(use_true_random=False))
-@hypothesis_settings(max_examples=10, deadline=None)
+@hypothesis_settings(max_examples=10)
 def test_frequency_is_that_of_brute_force(rng):
     text = cron_oracle.random_expression(rng).rsplit(" ", 2)[0] + " * *"
     runs = cron_oracle.runs(cron_oracle.Job(text), JANUARY)

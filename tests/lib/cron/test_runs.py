@@ -111,7 +111,7 @@ def test_runs_over_weeks_are_debians():
     st.sampled_from(ZONES),
     st.integers(min_value=0, max_value=60 * 366 * 86400),
 )
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150)
 def test_runs_rise_and_start_late_gives_the_rest(rng, zone, start):
     expression = grammar.parse(cron_oracle.random_expression(rng).replace(" 2 ", " 3 "))
     whole = list(islice(walk(expression, zone, start, start + 90 * 86400), 30))
@@ -124,7 +124,7 @@ def test_runs_rise_and_start_late_gives_the_rest(rng, zone, start):
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from(ODD_CHANGES), st.integers(-90_000, 90_000))
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100)
 def test_tally_is_the_same_as_walking(rng, change, offset):
     expression = grammar.parse(cron_oracle.random_expression(rng, night=True).replace(" 2 ", " 3 "))
     zone, at = change
