@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 from contextlib import contextmanager, suppress
 
 from engine import settings as settings_door
@@ -106,6 +107,19 @@ def raw(*parts, pause_s=0.0, repeat=1, stop=None):
                     return
 
     return act
+
+
+def running_from(event):
+    """A clock that stands still until the event, so that the machine may take its time up to there."""
+    began, read, stood = time.monotonic(), time.monotonic, []
+
+    def elapsed():
+        if not event.is_set():
+            return began
+        stood[:] = stood or [read() - began]
+        return read() - stood[0]
+
+    return elapsed
 
 
 @contextmanager

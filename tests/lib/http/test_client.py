@@ -16,9 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from engine import clock
 from engine.lib import http, trace
 from engine.lib.http import CallFailed, Limits, Request, client
-from tests.lib.http.hostile import KEEP, answer, raw, redirect, serving
+from tests.lib.http.hostile import KEEP, answer, raw, redirect, running_from, serving
 
 MB = 1024 * 1024
 LIMITS = Limits(timeout_s=5, raw_bytes=5 * MB, inflated_bytes=10 * MB)
@@ -207,14 +208,16 @@ def test_a_closed_port_is_a_failure_before_anything_was_sent(server):
 
 
 @pytest.mark.parametrize("part", ["body", "header", "informational", "silence"])
-def test_one_deadline_holds_over_slow_drips(server, part):
+def test_one_deadline_holds_over_slow_drips(server, monkeypatch, part):
+    arrived = threading.Event()
+    monkeypatch.setattr(clock, "elapsed", running_from(arrived))
     act = {
         "body": lambda: drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"x"),
         "header": lambda: drip(b"HTTP/1.1 200 OK\r\n", b"X-A: 1\r\n"),
         "informational": lambda: drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
         "silence": lambda: drip(b"", b""),
     }[part]()
-    server.on["/slow"] = lambda sock, request: act(sock, server.stopped)
+    server.on["/slow"] = lambda sock, request: (arrived.set(), act(sock, server.stopped))
     error = refused(f"{server.url}/slow", SHORT)
     assert (error.code, error.transient, error.sent) == ("timeout", True, True)
 

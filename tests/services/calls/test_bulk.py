@@ -5,13 +5,13 @@ import threading
 
 import pytest
 
-from engine import lifecycle
+from engine import clock, lifecycle
 from engine.errors import InvalidInput, RateLimited
 from engine.records import calls, db
 from engine.services.calls import answers, bulk
 from engine.words import Outcome
 from tests.engine_kit import ANN
-from tests.lib.http.hostile import answer, raw
+from tests.lib.http.hostile import answer, raw, running_from
 from tests.task_kit import run_next
 
 
@@ -147,10 +147,12 @@ def test_calls_run_in_parallel_but_spare_one_host(server):
     assert 2 <= gauge.most <= bulk.PER_HOST
 
 
-def test_one_deadline_ends_all(server):
-    server.on["/slow"] = lambda sock, request: server.stopped.wait(10)
-    server.on["/ok"] = answer(b"x")
-    submit([f"{server.url}/ok", f"{server.url}/slow"], timeout_s=0.5)
+def test_one_deadline_ends_all(server, monkeypatch):
+    answered, hanging = threading.Event(), threading.Event()
+    monkeypatch.setattr(clock, "elapsed", running_from(hanging))
+    server.on["/slow"] = lambda *_: (answered.wait(10), hanging.set(), server.stopped.wait(10))
+    server.on["/ok"] = lambda sock, request: (answer(b"x")(sock, request), answered.set())
+    submit([f"{server.url}/ok", f"{server.url}/slow"], timeout_s=1)
     items = json.loads(run_next().result)["items"]
     assert [item["error"] and item["error"]["code"] for item in items] == [None, "deadline"]
 
