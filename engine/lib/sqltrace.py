@@ -39,6 +39,7 @@ NOTICED_NS = BLOCKING_NS // 10
 
 _execute = sqlite3.Cursor.execute
 _executemany = sqlite3.Cursor.executemany
+_executescript = sqlite3.Cursor.executescript
 _fetchone = sqlite3.Cursor.fetchone
 _fetchall = sqlite3.Cursor.fetchall
 _fetchmany = sqlite3.Cursor.fetchmany
@@ -64,6 +65,10 @@ class TimedCursor(sqlite3.Cursor):
         """Run a statement for each row of parameters; counted as one query."""
         return self._timed(_executemany, sql, parameters)
 
+    def executescript(self, sql_script: str, /) -> Self:
+        """Run several statements; counted as one query."""
+        return self._timed(_executescript, sql_script)
+
     def fetchone(self) -> Any:
         """Return the next row, None after the last."""
         started = perf_counter_ns()
@@ -86,8 +91,9 @@ class TimedCursor(sqlite3.Cursor):
                 self._notice(more_ns)
         return rows
 
-    def fetchmany(self, size: int | None = 1) -> list[Any]:
-        """Return the next rows."""
+    def fetchmany(self, size: int | None = None) -> list[Any]:
+        """Return the next rows, `arraysize` of them unless said otherwise."""
+        size = self.arraysize if size is None else size
         started = perf_counter_ns()
         rows = _fetchmany(self, size)
         if self._runs is not None:
@@ -132,15 +138,15 @@ class TimedCursor(sqlite3.Cursor):
         if now >= SLOW_NS and not statement.caller:
             statement.caller = trace.calling_line()
 
-    def _timed(self, run: Callable[..., Any], sql: str, parameters: Any) -> Self:
+    def _timed(self, run: Callable[..., Any], sql: str, *parameters: Any) -> Self:
         self._runs = None
         unit = active.get()
         if unit is None:
-            run(self, sql, parameters)
+            run(self, sql, *parameters)
             return self
         started = perf_counter_ns()
         try:
-            run(self, sql, parameters)
+            run(self, sql, *parameters)
         finally:
             _keep(self, unit, sql, perf_counter_ns() - started)
         return self
@@ -177,6 +183,10 @@ class TimedConnection(sqlite3.Connection):
         """Run a statement for each row of parameters on a new cursor; counted as one query."""
         return _cursor(self, TimedCursor).executemany(sql, parameters)
 
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        """Run several statements on a new cursor; counted as one query."""
+        return _cursor(self, TimedCursor).executescript(sql_script)
+
 
 def _keep(cursor: TimedCursor, unit: Trace, sql: str, duration_ns: int) -> None:
     statement = unit.statements.get(sql)
@@ -205,24 +215,33 @@ def _only_count(cursor: TimedCursor, unit: Trace, duration_ns: int) -> None:
     unit.dropped_us += duration_ns // 1000
 
 
-_LITERALS = re.compile(
-    r"""'(?:[^']|'')*'            # text
-      | \b0x[0-9a-f]+\b           # blob or hexadecimal
-      | (?<![\w$:@?])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?\b   # number, not part of a name or parameter
+_TOKENS = re.compile(
+    r"""(?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
+      | (?P<name>"(?:[^"]|"")*"|`[^`]*`)
+      | '(?:[^']|'')*(?:'|\Z) | "[^"]*\Z   # text, also one that does not end
+      | \b0x[0-9a-f]+\b                # blob or hexadecimal
+      | (?<![\w$:@?])-?\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?\b   # number, not part of a name or parameter
     """,
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _LISTS = re.compile(r"\(\s*(?:\?|:\w+|\$\w+)(?:\s*,\s*(?:\?|:\w+|\$\w+))+\s*\)")
+_ROWS = re.compile(r"(\(\?\+?\))(?:\s*,\s*\1)+")
 _MAX_CHARS = 2_000
 
 
 @lru_cache(maxsize=2_000)
 def fingerprint(sql: str) -> str:
-    """Return the statement with literals replaced by `?`, lists of them by `(?+)`, and white space folded."""
-    text = _LITERALS.sub("?", _COMMENTS.sub(" ", storable(sql[: _MAX_CHARS * 4])))
+    """Return the statement with literals replaced by `?`, lists by `(?+)`, and white space folded.
+
+    What stands in double quotes is a name, as in standard SQL; rows of values count as one.
+    """
+    text = _TOKENS.sub(_replacement, storable(sql[: _MAX_CHARS * 4]))
     text = " ".join(text.split())
-    return _LISTS.sub("(?+)", text)[:_MAX_CHARS]
+    return _ROWS.sub(r"\1", _LISTS.sub("(?+)", text))[:_MAX_CHARS]
+
+
+def _replacement(token: re.Match[str]) -> str:
+    return " " if token["comment"] else token["name"] or "?"
 
 
 @lru_cache(maxsize=2_000)

@@ -4,12 +4,14 @@ A unit (a request, a page run, a task attempt) opens a `Trace` with `collect()`;
 this thread or on one that was given a copy of the context, adds to it. Outside a unit nothing is kept.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter_ns
+from types import FrameType
 
 MAX_STATEMENTS = 200
 """Different statements kept apart in one trace; further ones are only counted."""
@@ -88,6 +90,22 @@ class Trace:
     def is_empty(self) -> bool:
         """Whether nothing was noted."""
         return not (self.statements or self.operations or self.cache_hits or self.cache_misses)
+
+    def detach(self) -> "Trace | None":
+        """Return what was noted so far as a record of its own, None for nothing, and go on empty.
+
+        A task that outlives its unit holds on to this one; it cannot change what has been handed over.
+        """
+        if self.is_empty:
+            return None
+        noted = Trace(self.loop_thread)
+        noted.started_ns = self.started_ns
+        noted.statements, self.statements = self.statements, {}
+        noted.operations, self.operations = self.operations, []
+        noted.cache_hits, noted.cache_misses = self.cache_hits, self.cache_misses
+        noted.dropped_runs, noted.dropped_us = self.dropped_runs, self.dropped_us
+        self.cache_hits = self.cache_misses = self.dropped_runs = self.dropped_us = 0
+        return noted
 
     def absorb(self, inner: "Trace") -> None:
         """Add what an inner unit did: a page run includes its fragments' work."""
@@ -178,15 +196,30 @@ def hide(file: str) -> None:
     _hidden.add(file)
 
 
+_LIBRARIES = re.compile(
+    r"-packages/(aiosqlite|alembic|databases|django/db|pandas|peewee|playhouse|pony|sqlalchemy|sqlite_utils"
+    r"|sqlmodel|tortoise)[/.]|/contextlib\.py$"
+)
+"""Files that ask on behalf of somebody: object-relational mappers, and what `with` runs through."""
+
+
 def calling_line(depth: int = 2) -> str:
-    """Return `path:line function` of the nearest frame outside hidden modules and the standard library."""
-    frame = sys._getframe(depth)
+    """Return `path:line function` of the nearest frame outside hidden modules and database libraries.
+
+    Where there is none (a mapper on a thread or greenlet of its own), it is the nearest library's.
+    """
+    frame: FrameType | None = sys._getframe(depth)
+    library = ""
     while frame is not None:
         file = frame.f_code.co_filename
-        if file not in _hidden and not file.endswith("contextlib.py"):
-            short = "/".join(file.rsplit("/", 3)[1:])
-            return f"{short}:{frame.f_lineno} {frame.f_code.co_name}"
-        if frame.f_back is None:
-            break
+        if file not in _hidden:
+            if not _LIBRARIES.search(file):
+                return _line(frame)
+            library = library or _line(frame)
         frame = frame.f_back
-    return ""
+    return library
+
+
+def _line(frame: FrameType) -> str:
+    short = "/".join(frame.f_code.co_filename.rsplit("/", 3)[1:])
+    return f"{short}:{frame.f_lineno} {frame.f_code.co_name}"

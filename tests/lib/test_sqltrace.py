@@ -84,6 +84,42 @@ def test_what_happens_between_two_rows_does_not_count(connection, ticking):
     assert unit.statements[ROWS].durations_ns == [10_000_000_000]
 
 
+def test_fetchmany_follows_the_array_size(connection):
+    connection.executemany("insert into t values (?, 'x')", [(1,), (2,), (3,)])
+    for cursor in (connection.execute("select a from t"), connection.cursor().execute("select a from t")):
+        cursor.arraysize = 2
+        assert [len(cursor.fetchmany()), len(cursor.fetchmany(size=5))] == [2, 1]
+
+
+def test_a_script_counts_as_one_query(connection):
+    with sqltrace.collect() as unit:
+        connection.executescript("create table u (a); insert into u values (1); insert into u values (2);")
+    assert unit.n_queries == 1
+    assert connection.execute("select count(*) from u").fetchone() == (2,)
+
+
+def test_what_is_noted_after_a_unit_was_handed_over_is_apart(connection):
+    with sqltrace.collect() as unit:
+        connection.execute("select 1").fetchall()
+        noted = unit.detach()
+        assert unit.detach() is None
+        connection.execute("select 2").fetchall()
+    assert list(noted.statements) == ["select 1"]
+    assert list(unit.statements) == ["select 2"]
+
+
+def test_the_line_named_is_that_of_the_caller_of_a_mapper(connection, tmp_path):
+    mapper = compile(
+        "def ask(c):\n    c.execute('select 1').fetchall()\n", "/v/site-packages/sqlalchemy/x.py", "exec"
+    )
+    names = {}
+    exec(mapper, names)
+    with sqltrace.collect() as unit:
+        for _ in range(5):
+            names["ask"](connection)
+    assert "test_sqltrace.py:" in unit.statements["select 1"].caller
+
+
 def test_rows_left_over_can_be_fetched_later(connection):
     with sqltrace.collect():
         cursor = connection.execute("values (1), (2), (3)")
@@ -217,6 +253,14 @@ def test_operations_and_cache_lookups_belong_to_the_unit():
         ("select * from t where a in (1, 2,3)", "select * from t where a in (?+)"),
         ("select * from t where a in (:a, :b)", "select * from t where a in (?+)"),
         ("select 1 -- comment 'x'\nfrom t /* 5 */", "select ? from t"),
+        ("select '-- x', 'secret',\n 'secret'", "select ?, ?, ?"),
+        ("select 'secret", "select ?"),
+        ('select "secret', "select ?"),
+        ("select 1 /* secret", "select ?"),
+        ("select \"it's\", 'secret', `5`", 'select "it\'s", ?, `5`'),
+        ("select 1_000_000", "select ?"),
+        ("insert into t values (1, 'a'), (2, 'b')", "insert into t values (?+)"),
+        ("insert into t values (?), (?)", "insert into t values (?)"),
     ],
 )
 def test_fingerprint_removes_literals_only(sql, expected):
