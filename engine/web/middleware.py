@@ -23,6 +23,7 @@ from engine.lib.trace import Trace, active
 from engine.services import monitor
 from engine.services.monitor import HTTP, STREAM, Unit
 from engine.services.monitor.unit import AFTER
+from engine.web.route_names import UNMATCHED, group, route_name
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -38,9 +39,10 @@ _WELL_FORMED = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{7,63}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 OTHER_METHOD = "_OTHER"
 """What OpenTelemetry's conventions call a method that is not standard; keeps series few."""
-UNMATCHED = "_unmatched"
-GROUPS = ("/_stcore/", "/static/", "/media/", "/component/")
-"""Paths of a Streamlit server that no route template tells apart."""
+UNFINISHED = "UnfinishedAnswer"
+"""The application returned, and its client still waits; a server makes that 500, or breaks the answer off."""
+MAX_UNREAD = 10
+"""Parts of a body that an application has left, when it is asked whether the client still waits."""
 DISCONNECTED = 499
 """The client went away before the answer began (the number nginx uses)."""
 AFTER_NS = 1_000_000
@@ -54,7 +56,7 @@ class RequestMonitor:
     """Records each HTTP request; passes WebSockets and everything else on at once.
 
     `service` is the name to record under, by default that of the settings. `resolve` may name the route of a
-    scope that no router has marked; return None to leave it to `UNMATCHED`.
+    scope that no router has marked; return None to leave it to `_unmatched`.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class RequestMonitor:
         self.service = service or settings.get().service
         if service:
             monitor.name_process(service)
-        self.resolve = resolve or _group
+        self.resolve = resolve or group
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -94,7 +96,7 @@ class RequestMonitor:
             spent_ns = thread_time_ns() if measured else 0
             log.part(correlated)
             active.reset(traced)
-            exchange.end(left_ns, error, self.resolve)
+            exchange.end(left_ns, error, receive, self.resolve)
             if measured:
                 exchange.own_ns += thread_time_ns() - spent_ns
                 exchange.unit.own_ns = exchange.own_ns * _MEASURED
@@ -144,20 +146,32 @@ class _Exchange:
             message = {**message, "headers": headers}  # an application may send the same object each time
         elif kind == "http.response.body":
             self.unit.response_bytes += len(message.get("body", b""))
-            if not message.get("more_body", False):
-                await self._send(message)
-                self._ended_ns = perf_counter_ns()  # what runs after the last byte is not waited for
-                return
         await self._send(message)
+        # `pathsend` names a file that the server reads by itself.
+        if kind == "http.response.pathsend" or (
+            kind == "http.response.body" and not message.get("more_body", False)
+        ):
+            self._ended_ns = perf_counter_ns()  # what runs after the last byte is not waited for
+            self.unit.trace = self.trace.detach()
 
-    def end(self, left_ns: int, error: BaseException | None, resolve: Callable[[Scope], str | None]) -> None:
+    def end(
+        self,
+        left_ns: int,
+        error: BaseException | None,
+        receive: Receive,
+        resolve: Callable[[Scope], str | None],
+    ) -> None:
         """Write down what became of the request."""
         scope, unit, trace = self._scope, self.unit, self.trace
         unit.duration_us = ((self._ended_ns or left_ns) - trace.started_ns) // 1000
-        if trace.is_empty:
-            unit.trace = None  # freed now, not after the flush: what survives costs garbage collections
-        if self._ended_ns and left_ns - self._ended_ns >= AFTER_NS:
+        if not self._ended_ns:
+            unit.trace = trace.detach()  # no empty ones until the flush: what survives costs collections
+            if error is None and unit.kind == HTTP and not _left(receive):
+                unit.failed, unit.error, unit.status = True, UNFINISHED, unit.status or 500
+        elif left_ns - self._ended_ns >= AFTER_NS:
             unit.detail = {AFTER: (left_ns - self._ended_ns) // 1000}
+        if self._ended_ns:
+            unit.after = trace.detach()
         method = scope["method"]
         unit.method = method if method in _METHODS else OTHER_METHOD
         unit.name = _route(scope, self._root_path, resolve)
@@ -178,31 +192,30 @@ def _correlation_id(scope: Scope) -> str:
     return log.new_correlation_id()
 
 
+def _left(receive: Receive) -> bool:
+    """Tell whether the client is known to have gone away, without waiting for it to go."""
+    try:
+        for _ in range(MAX_UNREAD):
+            waiting = receive().__await__()
+            try:
+                next(waiting)
+            except StopIteration as told:
+                if told.value["type"] == "http.disconnect":
+                    return True
+            else:
+                waiting.close()
+                return False
+    except Exception:  # noqa: BLE001 - a server that will not be asked
+        return True
+    return False
+
+
 def _route(scope: Scope, root_path: str, resolve: Callable[[Scope], str | None]) -> str:
     try:
-        return _template(scope, root_path) or resolve(scope) or UNMATCHED
+        return route_name(scope, root_path, resolve)
     except Exception:  # noqa: BLE001 - a stranger's router or `resolve`; the request has been answered
         _log.exception("route_not_resolved")
         return UNMATCHED
-
-
-def _template(scope: Scope, root_path: str) -> str | None:
-    """Return the template of the route that was chosen, with the paths of what it is mounted in.
-
-    FastAPI keeps the route of an included router without the prefix it was included under; the full path is
-    in the context it leaves in the scope.
-    """
-    route = scope.get("route")
-    if route is None:
-        return None
-    context = (scope.get("fastapi") or {}).get("effective_route_context")
-    path = getattr(context, "path_format", None) or getattr(route, "path", None)
-    if path is None:
-        return None
-    mounted = scope.get("root_path", "")[len(root_path) :]
-    if mounted.endswith(path) and not hasattr(route, "methods"):
-        return f"{mounted}/*"  # a mount that answered by itself: files, or another application without routes
-    return f"{mounted}{path}"
 
 
 def _set_outcome(unit: Unit, error: BaseException | None) -> None:
@@ -213,8 +226,3 @@ def _set_outcome(unit: Unit, error: BaseException | None) -> None:
         unit.status, unit.outcome = DISCONNECTED, "disconnect"
     if unit.status >= 500:
         unit.failed = True
-
-
-def _group(scope: Scope) -> str | None:
-    path: str = scope["path"]
-    return next((f"{group}*" for group in GROUPS if path.startswith(group)), None)

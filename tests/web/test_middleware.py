@@ -136,12 +136,14 @@ def test_an_event_stream_is_passed_on_piece_by_piece(data_dir):
     assert recorded()[0]["kind"] == "stream"
 
 
-async def _drive(app, path):
+async def _drive(app, path, *, left=False):
     sent = []
+    incoming = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive():
-        await asyncio.sleep(0)
-        return {"type": "http.request", "body": b"", "more_body": False}
+        if not incoming and not left:
+            await asyncio.Event().wait()  # as long as the client stays
+        return incoming.pop() if incoming else {"type": "http.disconnect"}
 
     async def send(message):
         sent.append(dict(message))
@@ -162,17 +164,56 @@ async def _drive(app, path):
     return sent
 
 
-def test_a_client_that_left_before_the_answer_is_no_failure(data_dir):
+async def silent(scope, receive, send):
+    return None
+
+
+async def half(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"a", "more_body": True})
+
+
+def outcomes():
+    return [(e["outcome"], e["status"], e["band"], e["response_bytes"]) for e in recorded()]
+
+
+def test_a_client_that_left_before_the_end_is_no_failure(data_dir):
     async def cancelled(scope, receive, send):
         raise asyncio.CancelledError
 
-    async def silent(scope, receive, send):
-        return None
-
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(_drive(RequestMonitor(cancelled), "/x"))
-    asyncio.run(_drive(RequestMonitor(silent), "/x"))
-    assert [(e["outcome"], e["status"], e["band"]) for e in recorded()] == [("disconnect", 499, 0)] * 2
+    for app in (silent, half):
+        asyncio.run(_drive(RequestMonitor(app), "/x", left=True))
+    assert outcomes() == [("disconnect", 499, 0, 0), ("disconnect", 499, 0, 0), ("2xx", 200, 0, 1)]
+
+
+def test_an_answer_that_is_never_finished_is_a_failure(data_dir):
+    for app in (silent, half):
+        asyncio.run(_drive(RequestMonitor(app), "/x"))
+    assert outcomes() == [("5xx", 500, 2, 0), ("2xx", 200, 2, 1)]
+    assert all('"error":"UnfinishedAnswer"' in row["detail"] for row in recorded())
+
+
+def test_a_server_that_cannot_be_asked_for_the_client_is_not_blamed(data_dir):
+    async def receive():
+        raise OSError
+
+    async def send(message):
+        pass
+
+    scope = {"type": "http", "method": "GET", "path": "/x", "headers": []}
+    asyncio.run(RequestMonitor(silent)(scope, receive, send))
+    assert outcomes() == [("disconnect", 499, 0, 0)]
+
+
+def test_a_file_that_the_server_reads_itself_is_a_whole_answer(data_dir):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": "/etc/hostname"})
+
+    asyncio.run(_drive(RequestMonitor(app), "/x"))
+    assert outcomes() == [("2xx", 200, 0, 0)]
 
 
 def test_a_web_socket_passes_untouched(client):
@@ -198,6 +239,54 @@ def test_mounted_applications_are_recorded_once_with_their_full_path(data_dir):
     client.get("/shop/none")
     found = [(e["service"], e["name"]) for e in recorded()]
     assert found == [("outer", "/shop/api/things/{number}"), ("outer", "/own/{x}"), ("outer", "/shop/*")]
+
+
+def test_parameters_of_mounts_are_not_in_the_name(data_dir):
+    async def plain(scope, receive, send):
+        await PlainTextResponse("plain")(scope, receive, send)
+
+    def x(request):
+        return PlainTextResponse("x")
+
+    inner = [Mount("/l2", routes=[Route("/x/{id}", x), Route("/y", x)]), Mount("/raw", app=plain)]
+    shop = FastAPI()
+    shop.mount("/t/{tenant}", Starlette(routes=inner))
+    shop.mount("/files/{id}", plain)
+    outer = Starlette(routes=[Mount("/a/b/{id}", app=shop), Mount("/{id}", routes=inner)])
+    client = TestClient(RequestMonitor(outer))
+    for path in (
+        "/7/l2/x/8",
+        "/7/l2/y",
+        "/7/raw/any/where",
+        "/a/b/7/t/8/l2/y",
+        "/a/b/7/files/9/z",
+        "/a/b/7/no",
+    ):
+        client.get(path)
+    assert [e["name"] for e in recorded()] == [
+        "/{id}/l2/x/{id}",
+        "/{id}/l2/y",
+        "/{id}/raw/*",
+        "/a/b/{id}/t/{tenant}/l2/y",
+        "/a/b/{id}/files/{id}/*",
+        "/a/b/{id}/*",
+    ]
+
+
+def test_routes_that_fastapi_does_not_mark_have_their_names(data_dir):
+    app = make_app()
+    app.add_route("/plain/{x}", lambda request: PlainTextResponse("x"))
+    app.mount("/files", PlainTextResponse("file"))
+    client = TestClient(RequestMonitor(app))
+    for path in ("/openapi.json", "/docs", "/plain/7", "/files/a/b", "/none"):
+        client.get(path)
+    assert [e["name"] for e in recorded()] == [
+        "/openapi.json",
+        "/docs",
+        "/plain/{x}",
+        "/files/*",
+        "_unmatched",
+    ]
 
 
 def test_an_application_without_routes_may_name_them(data_dir):
@@ -227,6 +316,54 @@ def test_work_after_the_last_byte_is_not_waited_for(data_dir, monkeypatch):
     (row,) = recorded()
     assert row["duration_us"] == 1_000  # from the start of the trace to the last byte: one tick
     assert json.loads(row["detail"])["after_us"] == 501_000
+
+
+def test_queries_after_the_last_byte_are_counted_but_no_finding_of_the_request(data_dir):
+    def many(n):
+        for number in range(n):
+            db.main().read(f"select {number} as one")
+
+    async def app(scope, receive, send):
+        many(2)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x"})
+        many(30)
+        with trace.operation("render", "invoice"):
+            pass
+
+    asyncio.run(_drive(RequestMonitor(app), "/x"))
+    (row,) = recorded()
+    assert (row["n_queries"], row["heavy"]) == (2, 0)
+    assert json.loads(row["detail"])["operations"][0]["name"] == "invoice"
+    (found,) = db.metrics().read(
+        """select sum(n) as n from rollups join series on series.id = series_id
+           where kind = 'query' and name <> '*'"""
+    )
+    assert found["n"] == 32
+    assert db.metrics().read("select * from findings") == []
+
+
+def test_a_task_that_outlives_its_request_does_not_change_its_record(data_dir):
+    kept = []
+
+    async def outlive():
+        await asyncio.sleep(0)
+        for number in range(30):
+            db.main().read(f"select {number} as one")
+
+    async def app(scope, receive, send):
+        db.main().read("select 1 as one")
+        kept.append(asyncio.create_task(outlive()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    async def both():
+        await _drive(RequestMonitor(app), "/x")
+        await kept[0]
+
+    asyncio.run(both())
+    (row,) = recorded()
+    assert (row["n_queries"], row["heavy"]) == (1, 0)
 
 
 def test_the_interface_records_its_requests_once(data_dir):

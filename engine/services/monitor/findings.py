@@ -7,7 +7,7 @@ from engine.lib.sqltrace import fingerprint, fingerprint_id
 from engine.lib.storable import storable
 from engine.lib.trace import Operation, Statement, Trace
 from engine.records.findings import Sighting
-from engine.services.monitor.unit import AFTER, BANDED, HTTP, Heavy, Unit
+from engine.services.monitor.unit import BANDED, HTTP, Heavy, Unit
 
 REPEATED = 5
 """Runs of one statement in one unit (Scout's agent uses the same for N+1)."""
@@ -73,8 +73,8 @@ def _in_queries(unit: Unit, facts: Facts, trace: Trace) -> Iterator[Sighting]:
             yield _sighting(unit, "blocking_query", id_, cost_us, example)
     if facts.n_queries > MANY_QUERIES and unit.kind in BANDED:
         yield _sighting(unit, "many_queries", "", facts.query_us, f"{facts.n_queries} queries")
-    whole_us = unit.duration_us + int((unit.detail or {}).get(AFTER, 0))
-    if unit.duration_us >= DATABASE_SHARE_FROM_US and facts.query_us > DATABASE_SHARE * whole_us:
+    whole_us = unit.duration_us
+    if whole_us >= DATABASE_SHARE_FROM_US and facts.query_us > DATABASE_SHARE * whole_us:
         share = 100 * facts.query_us / whole_us
         yield _sighting(unit, "database_share", "", facts.query_us, f"{share:.0f} % of {whole_us} us")
 
@@ -88,15 +88,17 @@ def _by_fingerprint(trace: Trace) -> dict[str, tuple[str, list[Statement]]]:
 
 
 def _in_operations(unit: Unit, trace: Trace) -> Iterator[Sighting]:
-    last_byte_ns = trace.started_ns + unit.duration_us * 1_000
     for operation in trace.operations:
-        if operation.started_ns > last_byte_ns:
-            continue  # a background task: nobody waited for it
         slow_call = operation.kind == "call" and operation.duration_us >= SLOW_CALL_US
         if slow_call or operation.kind == "render":
             example = f"{operation.name} took {operation.duration_us // 1000} ms inside the request"
             type_ = f"{operation.kind}_in_request"
             yield _sighting(unit, type_, operation.name, operation.duration_us, example)
+
+
+def operations_of(unit: Unit) -> list[Operation]:
+    """Return the operations of a unit, those after its last byte included."""
+    return [operation for trace in (unit.trace, unit.after) if trace for operation in trace.operations]
 
 
 @dataclass(slots=True)
@@ -125,7 +127,7 @@ class Computations:
         """Add the units of a flush and return the stampedes that they complete; each is returned once."""
         by_key: dict[str, list[tuple[Unit, Operation]]] = {}
         for unit in units:
-            for operation in unit.trace.operations if unit.trace else ():
+            for operation in operations_of(unit):
                 if operation.kind == "compute":
                     by_key.setdefault(operation.name, []).append((unit, operation))
         found = []

@@ -132,7 +132,9 @@ class Folder:
         series = series_of(unit)
         unit.service, unit.name = series.service, series.name
         minute = unit.at_ms - unit.at_ms % MINUTE_MS
-        facts = _roll_queries(batch, minute, unit) if unit.trace is not None else _NOTHING
+        facts = _roll_queries(batch, minute, unit.service, unit.trace) if unit.trace else _NOTHING
+        if unit.after is not None:
+            _roll_queries(batch, minute, unit.service, unit.after)
         band = self._band(unit)
         for sighting in findings.detect(unit, facts):
             heavy |= findings.TYPES[sighting.type]
@@ -269,14 +271,12 @@ def hash_user(name: str, salt: int) -> str:
 _NOTHING = findings.Facts()
 
 
-def _roll_queries(batch: Batch, minute: int, unit: Unit) -> findings.Facts:
+def _roll_queries(batch: Batch, minute: int, service: str, trace: Trace) -> findings.Facts:
     """Count each query in the series of its statement; return what they add up to."""
-    trace = unit.trace
-    assert trace is not None
     facts = findings.Facts(trace.dropped_runs, trace.dropped_us)
     for sql, statement in tuple(trace.statements.items()):
         durations_us = [duration_ns // 1000 for duration_ns in statement.durations_ns]
-        series = _statement_series(unit.service, sql)
+        series = _statement_series(service, sql)
         if series.name not in batch.sql_texts:
             batch.sql_texts[series.name] = fingerprint(sql)
         tally = batch.tally(minute, series)
@@ -316,8 +316,9 @@ def _detail(unit: Unit, reason: str | None) -> str | None:
         detail["path"] = unit.path[:MAX_NAME]
     if unit.error:
         detail["error"] = unit.error
-    trace = unit.trace
-    if trace is not None and trace.operations:
+    trace = unit.trace or unit.after
+    operations = findings.operations_of(unit)
+    if trace is not None and operations:
         detail["operations"] = [
             {
                 "kind": o.kind,
@@ -327,9 +328,9 @@ def _detail(unit: Unit, reason: str | None) -> str | None:
                 "failed": o.failed,
                 "detail": o.detail[:MAX_NAME],
             }
-            for o in trace.operations[:50]
+            for o in operations[:50]
         ]
-    if trace is not None and trace.dropped_runs:
-        detail["queries_only_counted"] = trace.dropped_runs
+    if unit.trace is not None and unit.trace.dropped_runs:
+        detail["queries_only_counted"] = unit.trace.dropped_runs
     text = json.dumps(detail, separators=(",", ":"), ensure_ascii=False, default=str) if detail else None
     return storable(text) if text else None

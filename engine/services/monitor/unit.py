@@ -40,6 +40,7 @@ class Unit:
     """Facts about one unit; times in microseconds. Plain attributes: made on the path of each request."""
 
     __slots__ = (
+        "after",
         "at_ms",
         "correlation_id",
         "detail",
@@ -67,6 +68,8 @@ class Unit:
         self.kind = kind
         self.name = name
         self.trace = trace
+        self.after: Trace | None = None
+        """What went on after the last byte: recorded, but no part of the unit's figures."""
         self.method = ""
         self.outcome = ""
         """`2xx` and so on for requests, a word for the others; part of the series."""

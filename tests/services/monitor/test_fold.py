@@ -157,15 +157,17 @@ def test_slow_work_belongs_in_tasks_not_in_requests(kind, found):
     assert "POST offload" not in {s.subject for s in batch.sightings.values()}
 
 
-def test_what_began_after_the_last_byte_kept_nobody_waiting():
-    work = traced(("select 1", [90_000]))
-    work.operations.append(trace.Operation("render", "invoice", 1, False, "", work.started_ns + 100_001_000))
-    assert not fold(unit(100_000, trace=work, detail={"after_us": 200_000})).sightings
-    within = fold(unit(100_002, trace=work, detail={"after_us": 10_000})).sightings.values()
-    assert {s.type: s.example for s in within} == {
-        "database_share": "82 % of 110002 us",
-        "render_in_request": "invoice took 0 ms inside the request",
-    }
+def test_what_is_done_after_the_last_byte_is_recorded_but_no_finding():
+    after = traced(*[("select 1", [90_000])] * 6)
+    after.operations.append(
+        trace.Operation("render", "invoice", 1, False, "", after.started_ns + 100_001_000)
+    )
+    one = unit(100_000)
+    one.after = after
+    batch = fold(one)
+    assert not batch.sightings
+    assert '"name":"invoice"' in batch.events[0].detail
+    assert [r.n_good for (_, s), r in batch.minutes.items() if s.kind == "query"] == [1, 1]
 
 
 def test_equal_sightings_of_a_batch_are_one():
