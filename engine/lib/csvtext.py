@@ -12,7 +12,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 def write(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Return rows as CSV with a head; text that a spreadsheet would run is quoted (OWASP, CSV injection).
 
-    Times are ISO 8601; None is an empty cell; lists are joined by blanks.
+    Times are ISO 8601, UTC as in JSON; None is an empty cell; lists are joined by blanks.
     """
     out = io.StringIO()
     writer = csv.writer(out)
@@ -23,7 +23,7 @@ def write(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, list | tuple):
         value = " ".join(
             "" if part is None else f"{part:g}" if isinstance(part, float) else str(part) for part in value

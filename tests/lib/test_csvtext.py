@@ -21,4 +21,4 @@ def test_what_a_spreadsheet_would_run_is_text(text):
 
 def test_times_are_iso_and_numbers_stay_numbers():
     written = csvtext.write(["at", "n"], [{"at": datetime(2026, 1, 2, tzinfo=UTC), "n": -5}])
-    assert written.splitlines()[1] == "2026-01-02T00:00:00+00:00,-5"
+    assert written.splitlines()[1] == "2026-01-02T00:00:00Z,-5"

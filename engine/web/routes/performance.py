@@ -25,6 +25,8 @@ Viewer = Annotated[Actor, Depends(actors.at_least(Role.VIEWER))]
 Staff = Annotated[Actor, Depends(actors.at_least(Role.STAFF))]
 Operator = Annotated[Actor, Depends(actors.at_least(Role.OPS))]
 Format = Literal["json", "csv"]
+Kind = Literal["http", "stream", "run", "fragment", "task", "wait", "call", "query"]
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 CHARTS: dict[str, Callable[[Selection], Chart]] = {
     "bands": performance.bands,
@@ -38,7 +40,7 @@ def selection(
     period: Annotated[str | None, Query(description=", ".join(performance.PERIODS))] = None,
     start: AwareDatetime | None = None,
     end: AwareDatetime | None = None,
-    kind: Annotated[str, Query(max_length=32)] = "http",
+    kind: Kind = "http",
     service: Annotated[str | None, Query(max_length=64)] = None,
     name: Annotated[
         str | None, Query(max_length=400, description="A route template or another name.")
@@ -145,9 +147,9 @@ class Target(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    pattern: str = Field(min_length=1, max_length=200)
+    pattern: str = Field(min_length=1, max_length=200, pattern=_PRINTABLE)
     target_ms: int | None = Field(
-        None, ge=1, le=findings.MAX_TARGET_MS, description="Leave out for the default."
+        None, ge=1, le=findings.MAX_TARGET_MS, strict=True, description="Leave out for the default."
     )
 
 
@@ -156,8 +158,8 @@ class Deploy(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    service: str = Field(min_length=1, max_length=64)
-    version: str = Field(min_length=1, max_length=64)
+    service: str = Field(min_length=1, max_length=64, pattern=_PRINTABLE)
+    version: str = Field(min_length=1, max_length=64, pattern=_PRINTABLE)
     note: str = Field("", max_length=2_000)
     at: AwareDatetime | None = None
 
