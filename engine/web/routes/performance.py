@@ -14,7 +14,7 @@ from engine.errors import InvalidInput, NotFound
 from engine.lib import csvtext
 from engine.queries import findings as reads
 from engine.queries import performance
-from engine.queries.performance import Chart, Selection, Source
+from engine.queries.performance import Chart, Kpi, Selection, Source
 from engine.services import findings
 from engine.web import actors
 from engine.words import Actor, Role
@@ -66,10 +66,18 @@ Window = Annotated[Selection, Depends(selection)]
 def overview(_viewer: Viewer, window: Window) -> JSONResponse:
     """Return requests, Apdex, percentiles, error rate and queries, with n and change."""
     found = performance.overview(window)
-    kpis = [asdict(kpi) | {"change": kpi.change} for kpi in found.kpis]
+    items = [_item(kpi) for kpi in found.kpis]
     return JSONResponse(
-        {"source": source_document(found.source), "items": kpis, "figures": asdict(found.figures)}
+        {"source": source_document(found.source), "items": items, "figures": asdict(found.figures)}
     )
+
+
+def _item(kpi: Kpi) -> dict[str, Any]:
+    """Return a counter in its unit: shares are fractions everywhere else."""
+    item = asdict(kpi) | {"change": kpi.change}
+    if kpi.unit == "%":
+        item |= {key: item[key] and 100 * item[key] for key in ("value", "previous")}
+    return item
 
 
 @router.get("/charts/{chart}", summary="What a chart shows: bands, traffic, heat-map, distribution")

@@ -34,6 +34,15 @@ def test_overview_says_window_count_and_source(viewer):
     assert answer["source"]["start"].endswith("Z")
 
 
+def test_the_error_rate_is_in_its_unit(viewer):
+    record(100, 300, 500)
+    record(100, status=500)
+    answer = viewer.get("/api/performance/overview?period=1h&service=shop").json()
+    (item,) = (item for item in answer["items"] if item["key"] == "error_rate")
+    assert (item["unit"], item["value"], item["previous"]) == ("%", 25.0, None)
+    assert answer["figures"]["error_rate"] == 0.25
+
+
 @pytest.mark.parametrize("chart", ["bands", "traffic", "heat-map", "distribution"])
 def test_every_chart_is_there_as_json_and_csv(viewer, chart):
     record(100, 300)
