@@ -131,6 +131,8 @@ class Folder:
     def _add(self, batch: Batch, unit: Unit, level: int, heavy: int) -> None:
         series = series_of(unit)
         unit.service, unit.name = series.service, series.name
+        unit.correlation_id = storable(unit.correlation_id)
+        unit.parent_id = unit.parent_id and storable(unit.parent_id)
         minute = unit.at_ms - unit.at_ms % MINUTE_MS
         facts = _roll_queries(batch, minute, unit.service, unit.trace) if unit.trace else _NOTHING
         if unit.after is not None:

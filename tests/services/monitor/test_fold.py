@@ -233,13 +233,20 @@ def test_text_that_no_database_takes_is_made_fit():
     work = traced((f"select '{bad}' from t", [1] * 5))
     work.operations.append(trace.Operation("render", bad, 1, False, bad, 0))
     made = unit(name=bad, method=bad, outcome=bad, error=bad, path=bad, user=bad, role=bad, trace=work)
-    made.service = bad
+    made.service = made.correlation_id = made.parent_id = bad
     batch = fold(made)
     (event,) = batch.events
     assert event.series == Series("?x", "http", "?x", "?x", "?x")
     assert json.loads(event.detail)["error"] == "?x"
     assert {s.subject for s in batch.sightings.values() if s.type == "render_in_request"} == {"?x"}
-    texts = (event.detail, event.role, *batch.sql_texts.values(), *map(repr, batch.sightings.values()))
+    texts = (
+        event.detail,
+        event.role,
+        event.correlation_id,
+        event.parent_id,
+        *batch.sql_texts.values(),
+        *map(repr, batch.sightings.values()),
+    )
     assert all(text.encode() for text in texts)
 
 
