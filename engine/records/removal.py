@@ -48,6 +48,16 @@ def workers_of(reader: db.Reader, owner: str) -> list[str]:
     return [row["worker_id"] for row in found]
 
 
+def workers_knowing(reader: db.Reader, type_: str) -> list[db.Row]:
+    """Return the workers that had a task type loaded, stopped ones included."""
+    return [row for row in reader.read("select * from workers") if type_ in row["types"].split()]
+
+
+def remove_worker(tx: db.Transaction, worker_id: str) -> None:
+    """Remove a worker's row; its attempts keep its id."""
+    tx.run("delete from workers where id = :id", id=worker_id)
+
+
 def remove_owner(tx: db.Transaction, owner: str) -> int:
     """Remove a person with all tasks and their rows; return how many tasks. The audit trail stays."""
     of_owner = "(select id from tasks where owner = :owner)"

@@ -15,6 +15,8 @@ SERVICE = "shop"
 OFFLOAD_SERVICE = "offload-demo"
 """Under this name the demo's own api and worker record, so that removing it touches nobody's numbers."""
 OWNER = "shop-demo"
+TASK_TYPE = "shop_supplier"
+"""Only the demo's own worker has it loaded."""
 PAIRS: tuple[tuple[str, tuple[str, str], tuple[str, str]], ...] = (
     ("Invoice as PDF", ("/invoices/{number}/pdf", "GET"), ("/invoices/{number}/order", "POST")),
     ("Supplier's feed", ("/orders/feed", "GET"), ("/orders/feed/order", "POST")),
@@ -66,6 +68,9 @@ def remove() -> Removed:
             path.unlink(missing_ok=True)
         tokens.remove_all(tx, OWNER)
         n_tasks = removal.remove_owner(tx, OWNER)
+        for worker in removal.workers_knowing(tx, TASK_TYPE):
+            if worker["stopped_at_ms"] is not None or not _is_alive(worker):
+                removal.remove_worker(tx, worker["id"])
     with db.metrics().write() as tx:
         n_series = sum(removal.remove_service(tx, service) for service in (SERVICE, OFFLOAD_SERVICE))
     with db.cache().write() as tx:
@@ -81,10 +86,11 @@ def check_room() -> None:
 
 def _n_at_work(reader: db.Reader) -> int:
     """Count the tasks that a worker runs which, as far as anybody can tell, is alive."""
-    here = processes.host_key()
-    alive = {
-        row["id"]
-        for row in workers.live(reader)
-        if row["host_key"] != here or processes.is_alive(row["pid"], row["start_ticks"])
-    }
+    alive = {row["id"] for row in workers.live(reader) if _is_alive(row)}
     return sum(worker_id in alive for worker_id in removal.workers_of(reader, OWNER))
+
+
+def _is_alive(worker: db.Row) -> bool:
+    """Tell whether a worker that has not stopped lives, as far as this host can see."""
+    here = worker["host_key"] == processes.host_key()
+    return not here or processes.is_alive(worker["pid"], worker["start_ticks"])

@@ -4,7 +4,7 @@ import pytest
 
 from engine.errors import Conflict
 from engine.lib import processes
-from engine.records import db
+from engine.records import db, workers
 from engine.services import demo
 from engine.words import Actor, Role
 from tests.engine_kit import add_type, claim, register_worker, submit
@@ -45,3 +45,19 @@ def test_work_of_a_living_worker_is_waited_for():
     with pytest.raises(Conflict, match="1 tasks"):
         demo.remove()
     assert n_tasks() == 2
+
+
+def test_the_worker_of_the_demo_leaves_no_row():
+    types = "job shop_supplier"
+    here = {"host_key": processes.host_key(), "start_ticks": processes.start_ticks()}
+    register_worker("stopped", os.getpid(), types=types, **here)
+    register_worker("killed", os.getpid(), types=types, **here | {"start_ticks": here["start_ticks"] + 1})
+    register_worker("elsewhere", types=types)
+    register_worker("lives", os.getpid(), types=types, **here)
+    register_worker("mine", os.getpid(), **here)
+    with db.main().write() as tx:
+        for worker_id in ("stopped", "mine"):
+            workers.stop(tx, worker_id, 1, "shut down")
+    demo.remove()
+    left = db.main().read("select id from workers order by id")
+    assert [row["id"] for row in left] == ["elsewhere", "lives", "mine"]

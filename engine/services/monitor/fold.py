@@ -173,7 +173,7 @@ class Folder:
             rollup.n_cache_misses += trace.cache_misses
 
     def _is_slow(self, unit: Unit) -> bool:
-        return unit.kind in BANDED and unit.duration_us >= self._slow_us
+        return unit.kind in BANDED and unit.duration_us > self._slow_us
 
     def _keep_reason(self, unit: Unit, series: Series, heavy: int) -> str | None:
         if unit.failed:

@@ -84,7 +84,7 @@ def test_evidence_says_why_it_is_kept():
             unit(1_000),
             unit(900),
             unit(5_000),
-            unit(2_000_000),
+            unit(2_000_001),
             unit(10, failed=True, status=500),
             unit(800, at_ms=MINUTE + 15 * MINUTE),
         ],
@@ -92,7 +92,7 @@ def test_evidence_says_why_it_is_kept():
     )
     reasons = [event.keep_reason for event in folded.events]
     assert reasons == ["sample", None, "worst", "slow", "failed", "sample"]
-    assert [event.duration_us for event in folded.slow] == [2_000_000]
+    assert [event.duration_us for event in folded.slow] == [2_000_001]
 
 
 def test_a_slow_failure_is_in_the_slow_log_too():
