@@ -43,6 +43,8 @@ UNFINISHED = "UnfinishedAnswer"
 """The application returned, and its client still waits; a server makes that 500, or breaks the answer off."""
 MAX_UNREAD = 10
 """Parts of a body that an application has left, when it is asked whether the client still waits."""
+CLIENT_LEFT = "ClientDisconnect"
+"""What Starlette raises where it reads from a client that has gone, or writes to it."""
 DISCONNECTED = 499
 """The client went away before the answer began (the number nginx uses)."""
 AFTER_NS = 1_000_000
@@ -219,7 +221,10 @@ def _route(scope: Scope, root_path: str, resolve: Callable[[Scope], str | None])
 
 
 def _set_outcome(unit: Unit, error: BaseException | None) -> None:
-    if error is not None and not isinstance(error, CancelledError):
+    told = error is not None and type(error).__name__ == CLIENT_LEFT
+    if told and unit.status == 500:
+        unit.status = 0  # what an error page said, with nobody there to read it
+    if not (error is None or told or isinstance(error, CancelledError)):
         unit.failed, unit.error = True, type(error).__name__
         unit.status = unit.status or 500
     elif not unit.status:

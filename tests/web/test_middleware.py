@@ -5,6 +5,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request, WebSocket
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
@@ -136,9 +137,9 @@ def test_an_event_stream_is_passed_on_piece_by_piece(data_dir):
     assert recorded()[0]["kind"] == "stream"
 
 
-async def _drive(app, path, *, left=False):
+async def _drive(app, path, *, left=False, more_body=False, n_sent=100):
     sent = []
-    incoming = [{"type": "http.request", "body": b"", "more_body": False}]
+    incoming = [{"type": "http.request", "body": b"", "more_body": more_body}]
 
     async def receive():
         if not incoming and not left:
@@ -146,11 +147,13 @@ async def _drive(app, path, *, left=False):
         return incoming.pop() if incoming else {"type": "http.disconnect"}
 
     async def send(message):
+        if len(sent) >= n_sent:
+            raise OSError
         sent.append(dict(message))
 
     scope = {
         "type": "http",
-        "asgi": {"version": "3.0"},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "method": "GET",
         "path": path,
@@ -186,6 +189,22 @@ def test_a_client_that_left_before_the_end_is_no_failure(data_dir):
     for app in (silent, half):
         asyncio.run(_drive(RequestMonitor(app), "/x", left=True))
     assert outcomes() == [("disconnect", 499, 0, 0), ("disconnect", 499, 0, 0), ("2xx", 200, 0, 1)]
+
+
+def test_an_upload_that_is_broken_off_is_no_failure(data_dir):
+    async def take(request):
+        await request.body()
+
+    async def give(request):
+        await request.stream().__anext__()
+        return StreamingResponse(iter([b"a", b"b"]))
+
+    app = RequestMonitor(Starlette(routes=[Route("/take", take), Route("/give", give)]))
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(_drive(app, "/take", left=True, more_body=True))
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(_drive(app, "/give", left=True, n_sent=2))
+    assert outcomes() == [("disconnect", 499, 0, 21), ("2xx", 200, 0, 2)]
 
 
 def test_an_answer_that_is_never_finished_is_a_failure(data_dir):
