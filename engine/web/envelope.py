@@ -3,6 +3,7 @@
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine import log, settings
@@ -80,6 +81,8 @@ async def _answer(app: ASGIApp, scope: Scope, receive: Receive, send: Send, corr
 
     try:
         await app(scope, receive, send_with_headers)
+    except ClientDisconnect:  # an upload broken off, say: nobody is left to be answered
+        log.get(__name__).info("client left", path=scope["path"], method=scope["method"])
     except Exception as error:
         scope["state"]["error"] = type(error).__name__
         log.get(__name__).exception("request failed", path=scope["path"], method=scope["method"])

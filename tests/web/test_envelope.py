@@ -1,3 +1,4 @@
+import asyncio
 import sqlite3
 
 import pytest
@@ -9,7 +10,9 @@ from starlette.testclient import TestClient
 
 from engine import log, settings
 from engine.records import db
+from engine.services import monitor
 from engine.web.envelope import Envelope
+from engine.words import Role
 
 
 async def fine(request):
@@ -67,6 +70,42 @@ def test_guard_without_a_database_says_so(people, monkeypatch):
     monkeypatch.setattr(db.Database, "one", broken)
     answer = client.get("/api/tasks")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+
+
+def test_an_upload_that_is_broken_off_is_told_as_what_it_is(people):
+    """The client has gone: no answer, no failure, no traceback in the log."""
+    sent, parts = [], [{"type": "http.request", "body": b"--x\r\n", "more_body": True}]
+
+    async def receive():
+        return parts.pop() if parts else {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    client = people.by_token("sam", Role.STAFF)
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/api/uploads",
+        "raw_path": b"/api/uploads",
+        "root_path": "",
+        "query_string": b"",
+        "scheme": "http",
+        "server": ("test", 80),
+        "headers": [
+            (b"authorization", client.headers["authorization"].encode()),
+            (b"content-type", b"multipart/form-data; boundary=x"),
+        ],
+    }
+    asyncio.run(client.app(scope, receive, send))
+    monitor.flush()
+    (event,) = db.metrics().read(
+        """select outcome, status, band from events join series on series.id = series_id
+           where name = '/api/uploads'"""
+    )
+    assert (event["outcome"], event["status"], event["band"], sent) == ("disconnect", 499, 0, [])
 
 
 def test_failure_after_the_answer_has_begun_breaks_the_connection(client):
