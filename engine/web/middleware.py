@@ -221,10 +221,10 @@ def _route(scope: Scope, root_path: str, resolve: Callable[[Scope], str | None])
 
 
 def _set_outcome(unit: Unit, error: BaseException | None) -> None:
-    told = error is not None and type(error).__name__ == CLIENT_LEFT
-    if told and unit.status == 500:
+    left = error is not None and type(error).__name__ == CLIENT_LEFT
+    if left and unit.status == 500:
         unit.status = 0  # what an error page said, with nobody there to read it
-    if not (error is None or told or isinstance(error, CancelledError)):
+    if not (error is None or left or isinstance(error, CancelledError)):
         unit.failed, unit.error = True, type(error).__name__
         unit.status = unit.status or 500
     elif not unit.status:
