@@ -9,6 +9,7 @@ from engine import clock, ui
 from engine.queries import alerts as reads
 from engine.records.alerts import Rule
 from engine.services import alerts
+from engine.ui import alerts as parts
 from engine.ui import edge, format, session, viewer, widgets
 from engine.words import Role
 
@@ -61,7 +62,9 @@ def now() -> None:
 
 def rules() -> None:
     st.subheader("Rules", anchor=False)
-    for standing in reads.standings():
+    standings = reads.standings()
+    parts.say_if_late(standings)
+    for standing in standings:
         rule, measure = standing.rule, alerts.measure(standing.rule.measure)
         mark = ":red[:material/error:]" if standing.open else ":green[:material/check_circle:]"
         muted = (standing.muted_until_ms or 0) > clock.now_ms()

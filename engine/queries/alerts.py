@@ -6,7 +6,7 @@ from typing import Any
 from engine import clock
 from engine.errors import InvalidInput
 from engine.records import db
-from engine.records.alerts import RULE_COLUMNS, Reason, Rule
+from engine.records.alerts import EVERY_MS, RULE_COLUMNS, Reason, Rule
 from engine.records.schedules import MISSED
 
 MAX_PAGE = 500
@@ -24,6 +24,11 @@ class Standing:
     evaluated_at_ms: int | None
     muted_until_ms: int | None
     open: bool
+    due_at_ms: int
+
+    def late_ms(self, now_ms: int) -> int:
+        """Return for how long the rule's evaluation is overdue; 0 for one that is off."""
+        return max(0, now_ms - self.due_at_ms) if self.rule.enabled else 0
 
     def document(self) -> dict[str, Any]:
         """Return the rule and where it stands as JSON."""
@@ -38,6 +43,7 @@ class Standing:
                 "n_bad": self.n_bad,
                 "n_good": self.n_good,
                 "evaluated_at": clock.iso(self.evaluated_at_ms),
+                "late_s": self.late_ms(clock.now_ms()) // 1000,
                 "muted_until": clock.iso(self.muted_until_ms),
             }
         )
@@ -90,6 +96,11 @@ class Page:
 def standings() -> list[Standing]:
     """Return all rules with where they stand, those with an open alert first."""
     return [_standing(row) for row in db.metrics().read(f"{_STANDINGS} order by is_open desc, title, id")]
+
+
+def latest_ms(now_ms: int) -> int:
+    """Return for how long the rule that waits longest is overdue, by what was written so far."""
+    return max((standing.late_ms(now_ms) for standing in standings()), default=0)
 
 
 def standing(rule_id: str) -> Standing | None:
@@ -182,6 +193,7 @@ def units_not_recorded(since_ms: int) -> int:
 
 
 _STANDINGS = f"""select {", ".join(RULE_COLUMNS)}, value, n, n_bad, n_good, evaluated_at_ms, muted_until_ms,
+    tried_at_ms, changed_at_ms,
     exists (select 1 from alerts where rule_id = alert_rules.id and cleared_at_ms is null) as is_open
     from alert_rules"""
 _ALERTS = """select id, rule_id, title, opened_at_ms, cleared_at_ms, cleared_reason, first_value, worst_value,
@@ -198,6 +210,7 @@ def _standing(row: db.Row) -> Standing:
         evaluated_at_ms=row["evaluated_at_ms"],
         muted_until_ms=row["muted_until_ms"],
         open=bool(row["is_open"]),
+        due_at_ms=max(row["tried_at_ms"] or 0, row["changed_at_ms"]) + EVERY_MS,
     )
 
 

@@ -10,6 +10,8 @@ from engine.records import db
 Opening = Literal["alert.opened", "alert.resolved"]
 Reason = Literal["good", "no_data", "rule_off", "rule_changed", "rule_removed"]
 """Why an alert cleared: good results, no values any more, or what somebody did to its rule."""
+EVERY_MS = 30_000
+"""How often a rule is evaluated."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,30 @@ def rule(reader: db.Reader | db.Database, rule_id: str) -> Rule | None:
 def n_rules(reader: db.Reader) -> int:
     """Count the rules."""
     return int(reader.value("select count(*) from alert_rules"))
+
+
+def due(reader: db.Reader | db.Database, now_ms: int) -> list[Rule]:
+    """Return the rules to be evaluated now: longest without a turn first, then by window."""
+    rows = reader.read(
+        f"""select {", ".join(RULE_COLUMNS)} from alert_rules where {_DUE}
+            order by coalesce(tried_at_ms, 0), service, name, window_s, id""",
+        now=now_ms,
+        every=EVERY_MS,
+    )
+    return [Rule.from_row(row) for row in rows]
+
+
+def take(tx: db.Transaction, rule_id: str, now_ms: int) -> bool:
+    """Take a rule's turn; False if it is not due any more: another process was first."""
+    return (
+        tx.run(
+            f"update alert_rules set tried_at_ms = :now where id = :id and {_DUE}",
+            id=rule_id,
+            now=now_ms,
+            every=EVERY_MS,
+        )
+        == 1
+    )
 
 
 def save(tx: db.Transaction, rule: Rule, *, at_ms: int, by: str) -> None:
@@ -225,3 +251,6 @@ def trim(tx: db.Transaction, before_ms: int) -> int:
         before=before_ms,
     )
     return tx.run("delete from alerts where cleared_at_ms < :before", before=before_ms)
+
+
+_DUE = "enabled = 1 and (tried_at_ms is null or abs(:now - tried_at_ms) >= :every)"

@@ -108,6 +108,7 @@ class AlertRule(BaseModel):
     n_bad: int
     n_good: int
     evaluated_at: AwareDatetime | None
+    late_s: int
     muted_until: AwareDatetime | None
 
 

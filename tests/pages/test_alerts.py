@@ -67,3 +67,11 @@ def test_ops_change_mute_and_switch_off_a_rule(browse, ringing):
     assert standing["slow-requests"].rule.threshold == 750
     assert standing["disk"].muted_until_ms > clock.now_ms()
     assert not standing["stalled"].rule.enabled
+
+
+def test_rules_that_are_evaluated_late_are_spoken_of(browse, ringing):
+    assert not browse(Role.VIEWER, "alerts").warning
+    with db.metrics().write() as tx:
+        tx.run("update alert_rules set tried_at_ms = 1, changed_at_ms = :at", at=clock.now_ms() - 330_000)
+    (warning,) = browse(Role.VIEWER, "alerts").warning
+    assert warning.value.startswith("9 rules evaluated late, overdue by up to 5 min")

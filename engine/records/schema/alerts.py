@@ -83,3 +83,9 @@ def create_alert_events(db: Database) -> None:
         "alter table alert_rules add column n_quiet integer not null default 0",
     ):
         db.execute(sql)
+
+
+@migrations()
+def note_tries(db: Database) -> None:
+    """When a rule's turn was taken last, whatever came of it: the next one is the longest without."""
+    db.execute("alter table alert_rules add column tried_at_ms integer")

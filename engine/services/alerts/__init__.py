@@ -1,14 +1,17 @@
 """Alerts: rules that are evaluated on the beat, what they open and clear, and who is told."""
 
+from engine.records.alerts import EVERY_MS
 from engine.services.alerts.acts import RuleFields, acknowledge, mute, remove, save
 from engine.services.alerts.events import WHY, Happened, tell
 from engine.services.alerts.measures import MEASURES, exact, figure, in_words, measure
-from engine.services.alerts.watch import DEFAULTS, EVERY_MS, KEEP_MS, QUIET_MS, beat, evaluate
+from engine.services.alerts.watch import BUDGET_S, DEFAULTS, KEEP_MS, LATE_MS, QUIET_MS, beat
 
 __all__ = [
+    "BUDGET_S",
     "DEFAULTS",
     "EVERY_MS",
     "KEEP_MS",
+    "LATE_MS",
     "MEASURES",
     "QUIET_MS",
     "WHY",
@@ -16,7 +19,6 @@ __all__ = [
     "RuleFields",
     "acknowledge",
     "beat",
-    "evaluate",
     "exact",
     "figure",
     "in_words",

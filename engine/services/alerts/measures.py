@@ -3,6 +3,8 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
 
 from engine import settings
 from engine.queries import alerts as reads
@@ -11,6 +13,21 @@ from engine.queries.performance import Figures, Selection
 from engine.records.alerts import Rule
 
 WIDEST_S = 86_400
+
+_Found = TypeVar("_Found")
+
+
+class Look:
+    """One look at everything, at one moment: what several rules ask for is read once."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self._read = cache(lambda read, *wanted: read(*wanted))
+
+    def once(self, read: Callable[..., _Found], *wanted: object) -> _Found:
+        """Return what a read finds, as it was found first."""
+        found: _Found = self._read(read, *wanted)
+        return found
 
 
 @dataclass(frozen=True)
@@ -28,7 +45,7 @@ class Measure:
 
     title: str
     unit: str
-    read: Callable[[Rule, int], Measured]
+    read: Callable[[Rule, Look], Measured]
     below: bool = False
 
     def bad(self, value: float, threshold: float) -> bool:
@@ -39,7 +56,7 @@ class Measure:
 def measure(name: str) -> Measure:
     """Return a measure; one that this version does not know has no values."""
     return MEASURES.get(name) or Measure(
-        f"Unknown measure {name}", "", lambda rule, now_ms: Measured(None, 0, 0)
+        f"Unknown measure {name}", "", lambda rule, look: Measured(None, 0, 0)
     )
 
 
@@ -71,17 +88,17 @@ def in_words(rule: Rule) -> str:
     return f"{title_of(rule)} {alarm_of(rule)}, {rule.to_open} times in a row"
 
 
-def _figure(pick: Callable[[Figures], float | None], kind: str = "http") -> Callable[[Rule, int], Measured]:
+def _figure(pick: Callable[[Figures], float | None], kind: str = "http") -> Callable[[Rule, Look], Measured]:
     """Read a figure of the rollups; the window widens until it holds enough to mean something.
 
     Where the rule's own window holds nothing at all there is no value: older units were judged already.
     """
 
-    def read(rule: Rule, now_ms: int) -> Measured:
+    def read(rule: Rule, look: Look) -> Measured:
         window_s = rule.window_s
         while True:
-            selection = Selection(now_ms - window_s * 1000, now_ms, kind, rule.service, rule.name)
-            found = performance.figures(selection.snapped())
+            selection = Selection(look.now_ms - window_s * 1000, look.now_ms, kind, rule.service, rule.name)
+            found = look.once(performance.figures, selection.snapped())
             if found.n and found.n >= rule.least_n:
                 return Measured(pick(found), found.n, window_s)
             if not found.n or window_s >= WIDEST_S:
@@ -91,27 +108,27 @@ def _figure(pick: Callable[[Figures], float | None], kind: str = "http") -> Call
     return read
 
 
-def _oldest_waiting(rule: Rule, now_ms: int) -> Measured:
-    value, n = reads.oldest_waiting_s(now_ms)
+def _oldest_waiting(rule: Rule, look: Look) -> Measured:
+    value, n = look.once(reads.oldest_waiting_s, look.now_ms)
     return Measured(value, n, 0)
 
 
-def _stalled(rule: Rule, now_ms: int) -> Measured:
-    n = reads.stalled_tasks(now_ms)
+def _stalled(rule: Rule, look: Look) -> Measured:
+    n = look.once(reads.stalled_tasks, look.now_ms)
     return Measured(n, n, 0)
 
 
-def _missed(rule: Rule, now_ms: int) -> Measured:
-    n = reads.missed_occurrences(now_ms - rule.window_s * 1000)
+def _missed(rule: Rule, look: Look) -> Measured:
+    n = look.once(reads.missed_occurrences, look.now_ms - rule.window_s * 1000)
     return Measured(n, n, rule.window_s)
 
 
-def _not_recorded(rule: Rule, now_ms: int) -> Measured:
-    n = reads.units_not_recorded(now_ms - rule.window_s * 1000)
+def _not_recorded(rule: Rule, look: Look) -> Measured:
+    n = look.once(reads.units_not_recorded, look.now_ms - rule.window_s * 1000)
     return Measured(n, n, rule.window_s)
 
 
-def _disk(rule: Rule, now_ms: int) -> Measured:
+def _disk(rule: Rule, look: Look) -> Measured:
     usage = shutil.disk_usage(settings.get().data_dir)
     return Measured(100 * (usage.total - usage.free) / usage.total, 1, 0)
 

@@ -3,12 +3,15 @@
 from engine import clock, log
 from engine.queries import alerts as reads
 from engine.records import alerts, db, recorders
-from engine.records.alerts import Rule
+from engine.records.alerts import EVERY_MS, Rule
 from engine.services.alerts import events
 from engine.services.alerts.events import Happened
-from engine.services.alerts.measures import MEASURES, Measured, alarm_of, figure, measure, title_of
+from engine.services.alerts.measures import MEASURES, Look, Measured, alarm_of, figure, measure, title_of
 
-EVERY_MS = 30_000
+BUDGET_S = 0.25
+"""What one beat of a second gives to the rules; the last one begun is finished (some 35 ms for a day)."""
+LATE_MS = EVERY_MS
+"""Rules that are overdue by more are spoken of as late."""
 KEEP_MS = 396 * 86_400_000
 QUIET_MS = 3_600_000
 """An open alert clears after evaluations without values for so long."""
@@ -30,28 +33,52 @@ _log = log.get(__name__)
 
 
 def beat(now_ms: int | None = None) -> int:
-    """Evaluate all rules and tell what came of it, if it is time and this process's turn.
+    """Evaluate the rules that are due, for at most `BUDGET_S`, and tell what came of it.
 
-    Returns how many alerts opened or cleared. What an earlier beat could not tell is told as well.
+    The beat also fires schedules and rescues tasks: rules that are left have their turn at its next one, or
+    in another process. Returns how many alerts opened or cleared. What an earlier beat could not tell is told
+    as well.
     """
     now_ms = clock.now_ms() if now_ms is None else now_ms
+    begun = _begin(now_ms)
+    n_happened = _evaluate_due(now_ms)
+    if begun or n_happened:
+        events.tell()
+    return n_happened
+
+
+def _begin(now_ms: int) -> bool:
+    """Do what one process does every half minute; tell whether it is this one's turn."""
     if not recorders.is_due(db.metrics(), now_ms, EVERY_MS, turn="alerts"):
-        return 0
+        return False
     with db.metrics().write() as tx:
         if not recorders.take_turn(tx, now_ms, EVERY_MS, turn="alerts"):
-            return 0
+            return False
         if recorders.first_time(tx, "alerts_seeded", now_ms):
             for rule in DEFAULTS:
                 alerts.save(tx, rule, at_ms=now_ms, by="system")
         alerts.trim(tx, now_ms - KEEP_MS)
-    happened = [found for standing in reads.standings() if (found := _evaluate_alone(standing.rule, now_ms))]
-    events.tell()
-    return len(happened)
+    late_ms = reads.latest_ms(now_ms)
+    if late_ms > LATE_MS:
+        _log.warning("alert rules evaluated late", seconds=late_ms // 1000)
+    return True
 
 
-def _evaluate_alone(rule: Rule, now_ms: int) -> Happened | None:
+def _evaluate_due(now_ms: int) -> int:
+    look, until, n_happened = Look(now_ms), clock.elapsed() + BUDGET_S, 0
+    for rule in alerts.due(db.metrics(), now_ms):
+        with db.metrics().write() as tx:
+            taken = alerts.take(tx, rule.id, now_ms)
+        if taken and _evaluate_alone(rule, look):
+            n_happened += 1
+        if clock.elapsed() >= until:
+            break
+    return n_happened
+
+
+def _evaluate_alone(rule: Rule, look: Look) -> Happened | None:
     try:
-        happened = evaluate(rule, now_ms)
+        happened = _evaluate(rule, look)
     except db.LockedOrFull:
         raise
     except Exception as error:  # noqa: BLE001 - one rule that fails must not hold up the others; it is logged
@@ -62,20 +89,18 @@ def _evaluate_alone(rule: Rule, now_ms: int) -> Happened | None:
     return happened
 
 
-def evaluate(rule: Rule, now_ms: int) -> Happened | None:
+def _evaluate(rule: Rule, look: Look) -> Happened | None:
     """Look at one rule; return what happened, if its alert was opened or cleared.
 
-    A rule that was changed while it was measured is left to the next beat.
+    A rule that was changed while it was measured is left to its next turn.
     """
-    if not rule.enabled:
-        return None
-    found = measure(rule.measure).read(rule, now_ms)
+    found = measure(rule.measure).read(rule, look)
     with db.metrics().write() as tx:
         if alerts.rule(tx, rule.id) != rule:
             return None
         if found.value is None:
-            return _quiet(tx, rule, found, now_ms)
-        return _judge(tx, rule, found, found.value, now_ms)
+            return _quiet(tx, rule, found, look.now_ms)
+        return _judge(tx, rule, found, found.value, look.now_ms)
 
 
 def _judge(tx: db.Transaction, rule: Rule, found: Measured, value: float, now_ms: int) -> Happened | None:

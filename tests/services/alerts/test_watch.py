@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from engine import tasks
+from engine import clock, tasks
 from engine.queries import alerts as reads
+from engine.records import alerts as records
 from engine.records import db
 from engine.records.alerts import Rule
 from engine.records.schedules import MISSED
 from engine.services import alerts, schedules
-from engine.services.alerts import measures
+from engine.services.alerts import measures, watch
 from tests.services.alerts.kit import HOUR, NOW, OPS, SLOW, beats, for_telling
 
 
@@ -268,3 +269,87 @@ def test_numbers_are_written_for_people(value, text):
 
 def test_thresholds_are_written_as_given():
     assert [alerts.exact(number) for number in (500, 0.905, 2_000_000)] == ["500", "0.905", "2,000,000"]
+
+
+@pytest.fixture
+def reading(monkeypatch):
+    """Whose windows were read, in order; each read takes a tenth of a second of the budget."""
+    read, passed_s, really = [], [0.0], measures.performance.figures
+
+    def slowly(selection):
+        read.append(selection.name)
+        passed_s[0] += 0.1
+        return really(selection)
+
+    monkeypatch.setattr(measures.performance, "figures", slowly)
+    monkeypatch.setattr(clock, "elapsed", lambda: passed_s[0])
+    return read
+
+
+def test_a_window_is_read_once_for_all_rules_that_look_at_it(at, reading):
+    for measure in ("p95", "error_rate", "apdex"):
+        for number in range(2):
+            alerts.save(OPS, Rule(f"{measure[:3]}-{number}", measure, measure, number))
+    beats(1)
+    assert reading == [None]
+    assert all(standing.evaluated_at_ms == NOW for standing in reads.standings())
+
+
+def test_rules_that_one_beat_has_no_time_for_have_their_turn_at_the_next_in_fair_order(at, reading):
+    """A quarter of a second is spent after three reads of a tenth each."""
+    assert alerts.BUDGET_S == 0.25
+    for number in range(7):
+        alerts.save(OPS, replace(SLOW, id=f"r{number}", name=f"/{number}"))
+    for second in range(4):
+        alerts.beat(NOW + second * 1_000)
+    assert reading == [f"/{number}" for number in range(7)]
+    reading.clear()
+    alerts.beat(NOW + alerts.EVERY_MS)
+    assert reading == ["/0", "/1", "/2"]
+    reading.clear()
+    alerts.save(OPS, replace(SLOW, id="new", name="/new"))
+    alerts.beat(NOW + alerts.EVERY_MS + 5_000)
+    assert reading == ["/new", "/3", "/4"]
+
+
+def test_a_rule_that_fails_waits_for_its_turn_like_the_others(at, reading, monkeypatch):
+    tried = []
+
+    def away(path):
+        tried.append(path)
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(measures.shutil, "disk_usage", away)
+    alerts.save(OPS, Rule("disk", "A disk that is away", "disk", 90))
+    for second in range(31):
+        alerts.beat(NOW + second * 1_000)
+    assert len(tried) == 2
+
+
+def test_of_two_processes_one_evaluates_a_rule(at, reading):
+    alerts.save(OPS, SLOW)
+    with db.metrics().write() as tx:
+        assert records.take(tx, "slow", NOW)
+        assert not records.take(tx, "slow", NOW + alerts.EVERY_MS - 1)
+    assert alerts.beat(NOW) == 0
+    assert reading == []
+
+
+def test_it_is_known_for_how_long_a_rule_waits_for_its_evaluation(at):
+    alerts.save(OPS, SLOW)
+    alerts.save(OPS, replace(SLOW, id="off", enabled=False))
+    beats(1)
+    late = {s.rule.id: s.late_ms(NOW + 95_000) for s in reads.standings()}
+    assert late == {"slow": 65_000, "off": 0}
+    assert reads.latest_ms(NOW + alerts.EVERY_MS) == 0
+    alerts.save(OPS, replace(SLOW, threshold=7))  # changed now: nothing is owed from before
+    assert reads.standing("slow").late_ms(NOW + alerts.EVERY_MS) == 0
+
+
+def test_lateness_is_logged(at, monkeypatch):
+    alerts.save(OPS, SLOW)
+    said = []
+    monkeypatch.setattr(watch._log, "warning", lambda event, **values: said.append((event, values)))
+    beats(1)
+    beats(1, start=NOW + HOUR)
+    assert said == [("alert rules evaluated late", {"seconds": 3_570})]
