@@ -49,6 +49,11 @@ def configure(service: str, *, level: str = "info") -> None:
     root.setLevel(level.upper())
 
 
+def level() -> str:
+    """Return the least level that is logged, for another process that is to log as loud."""
+    return logging.getLevelName(logging.getLogger().level)
+
+
 def take_over(name: str, *, level: int = logging.WARNING, but: str = "") -> None:
     """Route a library's logger through ours: drop its own handlers, keep its lines from this level on.
 

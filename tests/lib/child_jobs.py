@@ -34,6 +34,7 @@ def facts(argument, channel):
         "group": os.getpgid(0),
         "descriptors": sorted(os.listdir("/proc/self/fd")),
         "correlation_id": log.correlation_id(),
+        "log_level": log.level(),
     }
 
 

@@ -1,6 +1,7 @@
 """Children that do what they are told, and children that do not."""
 
 import gc
+import logging
 import os
 import resource
 import signal
@@ -68,6 +69,17 @@ def test_child_is_limited_and_on_its_own():
     assert facts["umask"] == 0o077
     assert facts["group"] == facts["pid"] != os.getpgid(0)
     assert facts["correlation_id"] == "c0ffee"
+
+
+def test_a_child_logs_as_loud_as_the_process_that_asked():
+    root = logging.getLogger()
+    before = root.level
+    try:
+        for level in (logging.ERROR, logging.DEBUG):
+            root.setLevel(level)
+            assert run("facts").value["log_level"] == logging.getLevelName(level)
+    finally:
+        root.setLevel(before)
 
 
 def test_usage_is_told_for_good_and_for_bad_ends():

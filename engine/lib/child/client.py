@@ -52,8 +52,9 @@ def run(
     """
     deadline = clock.elapsed() + timeout_s
     with tempfile.TemporaryDirectory(prefix="offload-", ignore_cleanup_errors=True) as scratch:
+        correlation_id = correlation_id or log.correlation_id()
         job = wire.Job(
-            function, cpu_s, memory_mb, file_mb, nice, scratch, correlation_id or log.correlation_id()
+            function, cpu_s, memory_mb, file_mb, nice, scratch, correlation_id, log_level=log.level()
         )
         for last in (False, True):
             follower = _Follower(handle.server.submit(job, argument), job, timeout_s, on_progress, on_log)

@@ -71,7 +71,7 @@ def main(job: wire.Job, connection: socket.socket, output: int, argument: int, s
     channel = Channel(connection)
     try:
         _die_with(server)
-        _redirect(output)
+        _redirect(output, job.log_level)
         _limit(job)
         if connection.recv(len(wire.GO)) != wire.GO:
             os._exit(LOST)
@@ -94,13 +94,13 @@ def _die_with(server: int) -> None:
         os._exit(LOST)
 
 
-def _redirect(output: int) -> None:
+def _redirect(output: int, log_level: str) -> None:
     """Send what libraries print to the asking process; keep the structured log on the real standard error."""
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)
-    log.configure("child")
+    log.configure("child", level=log_level)
 
 
 def _limit(job: wire.Job) -> None:

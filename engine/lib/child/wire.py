@@ -34,6 +34,8 @@ class Job:
     scratch: str
     """Folder for temporary files, removed when the child is gone: it leaves without cleaning up."""
     correlation_id: str | None
+    log_level: str
+    """The child logs as loud as the process that asked."""
 
     @property
     def module(self) -> str:
