@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import sqlite_utils
 
-from engine import settings
+from engine import log, settings
 from engine.errors import Unavailable
 from engine.lib import trace
 from engine.lib.keyfile import KEY_FILE, make_key
@@ -35,6 +35,8 @@ Damaged = sqlite3.DatabaseError
 Duplicate = sqlite3.IntegrityError
 """Raised when a unique index refuses a row."""
 
+_log = log.get(__name__)
+
 trace.hide(__file__)
 
 _CACHE_KIB = 8_000
@@ -42,6 +44,16 @@ _STATEMENTS = 256
 _IDLE_CONNECTIONS = 16
 _CHECKPOINT_PAGES = 4_000
 """A checkpoint syncs both files: four times SQLite's own interval saves most of them for 16 MB of log."""
+
+_REPLACEABLE = ("metrics.db", "cache.db")
+_open_ones: "dict[str, Database]" = {}
+"""The databases of this process, by the name of their file."""
+
+
+class Gone(Unavailable, LockedOrFull):
+    """A database file was deleted or replaced while it was open: what is written now, nobody would find."""
+
+    code = "database_gone"
 
 
 class Reader(Protocol):
@@ -138,6 +150,7 @@ class Database:
         self._writing_thread: int | None = None
         self._writer: sqlite3.Connection | None = None
         self._pid = os.getpid()
+        self._file = _file(path)
 
     def read(self, sql: str, /, **params: Any) -> list[Row]:
         """Return all rows."""
@@ -165,10 +178,12 @@ class Database:
     def write(self) -> Iterator[Transaction]:
         """Open a write transaction; commit at the end of the block, roll back if it raises.
 
-        Raises LockedOrFull when the lock is not had within the busy timeout, or the disk is full, and
-        RuntimeError for a write within a write of the same thread, which would wait for itself.
+        Raises LockedOrFull when the lock is not had within the busy timeout, or the disk is full, Gone when
+        the file is another one by now, and RuntimeError for a write within a write of the same thread, which
+        would wait for itself.
         """
         self._notice_fork()
+        self.require()
         with self._one_writer():
             connection = self._writer = self._writer or _open(self.path, self._synchronous)
             connection.execute("begin immediate")
@@ -199,7 +214,21 @@ class Database:
 
     def probe(self) -> None:
         """Read something from the file; raises Damaged if that fails. `select 1` would ask no file at all."""
+        self.require()
         self.value("select 1 from sqlite_master limit 1")
+
+    @property
+    def is_there(self) -> bool:
+        """Tell whether the file is still the one that was opened (3 us)."""
+        return _file(self.path) == self._file
+
+    def require(self) -> None:
+        """Raise Gone if the file was deleted or replaced."""
+        if not self.is_there:
+            raise Gone(
+                f"{self.path.name} was deleted or replaced while it was open. Put the file back, or stop "
+                "Offload and restore a backup."
+            )
 
     def close(self) -> None:
         """Close the connection of this thread."""
@@ -221,6 +250,7 @@ class Database:
             try:
                 connection = self._idle.pop()
             except IndexError:
+                self.require()  # or an empty file would be made
                 connection = _open(self.path, self._synchronous)
             lent = self._local.lent = _Lent(connection, self._idle)
         return lent.connection
@@ -238,13 +268,16 @@ def main() -> Database:
 
 
 def metrics() -> Database:
-    """Return the database of recorded requests; the last commits may be lost at a power loss."""
-    return _database("metrics.db", "NORMAL")
+    """Return the database of recorded requests; the last commits may be lost at a power loss.
+
+    Where its file was deleted or replaced, this is another database than before.
+    """
+    return _replaceable("metrics.db")
 
 
 def cache() -> Database:
     """Return the cache; it may be deleted at any time."""
-    return _database("cache.db", "NORMAL")
+    return _replaceable("cache.db")
 
 
 def _bound(connection: sqlite3.Connection, sql: str) -> None:
@@ -258,14 +291,20 @@ def set_up(data_dir: Path) -> None:
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(PermissionError):  # a folder of another user: doctor reports it
         data_dir.chmod(0o700)
+    with _alone(data_dir):
+        for folder in ("artifacts", "uploads"):
+            (data_dir / folder).mkdir(mode=0o700, exist_ok=True)
+        make_key(data_dir / KEY_FILE)
+        for name, sets in schema.FILES.items():
+            _migrate(data_dir / name, sets)
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
     with (data_dir / ".setup.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            for folder in ("artifacts", "uploads"):
-                (data_dir / folder).mkdir(mode=0o700, exist_ok=True)
-            make_key(data_dir / KEY_FILE)
-            for name, sets in schema.FILES.items():
-                _migrate(data_dir / name, sets)
+            yield
         finally:  # not left to closing the file: a child forked meanwhile holds it open, and so the lock
             fcntl.flock(lock, fcntl.LOCK_UN)
 
@@ -273,26 +312,54 @@ def set_up(data_dir: Path) -> None:
 def reset() -> None:
     """Forget the open databases and the settings of this process, as a new process would (for tests)."""
     _set_up_once.cache_clear()
-    _database.cache_clear()
+    _open_ones.clear()
     settings.get.cache_clear()
 
 
-@lru_cache(maxsize=8)
 def _database(name: str, synchronous: str) -> Database:
-    data_dir = settings.get().data_dir
-    _set_up_once(data_dir)
-    return Database(data_dir / name, synchronous=synchronous)
+    found = _open_ones.get(name)
+    if found is None:
+        data_dir = settings.get().data_dir
+        _set_up_once(data_dir)
+        found = _open_ones.setdefault(name, Database(data_dir / name, synchronous=synchronous))
+    return found
+
+
+def _replaceable(name: str) -> Database:
+    """Return a database whose content may be lost: the file that is there now, made anew if there is none."""
+    found = _database(name, "NORMAL")
+    if not found.is_there:
+        with _usable(found.path.parent), _alone(found.path.parent):
+            _migrate(found.path, schema.FILES[name])
+        _log.warning("database file was deleted or replaced", file=name, then="opened anew")
+        found = _open_ones[name] = Database(found.path, synchronous="NORMAL")
+    return found
 
 
 @lru_cache(maxsize=1)
 def _set_up_once(data_dir: Path) -> None:
-    try:
+    with _usable(data_dir):
         set_up(data_dir)
+
+
+@contextmanager
+def _usable(data_dir: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise Unavailable(
             f"Cannot use the data folder {data_dir}: {error.strerror}. Choose another with OFFLOAD_DATA_DIR.",
             code="data_dir",
         ) from error
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one under the same name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _open(path: Path, synchronous: str) -> sqlite3.Connection:
@@ -317,6 +384,11 @@ def _open(path: Path, synchronous: str) -> sqlite3.Connection:
 
 
 def _migrate(path: Path, sets: schema.MigrationSets) -> None:
+    if (
+        path.name in _REPLACEABLE and not path.exists()
+    ):  # deleted, perhaps while other processes have it open:
+        for rest in ("-wal", "-shm"):  # the index they share would be taken for the new file's
+            path.with_name(path.name + rest).unlink(missing_ok=True)
     connection = sqlite3.connect(path, timeout=settings.get().busy_timeout_s)
     try:
         database = sqlite_utils.Database(connection)

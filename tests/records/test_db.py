@@ -1,9 +1,11 @@
 import multiprocessing
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
+from engine.errors import Unavailable
 from engine.records import db
 
 
@@ -155,3 +157,122 @@ def test_threads_at_work_together_have_connections_of_their_own(data_dir):
     for thread in threads:
         thread.join()
     assert len(set(seen)) == 3
+
+
+PAUSE = "insert into queue_pauses (scope, paused_at_ms, paused_by) values (:s, 1, 'ann')"
+DEPLOY = "insert into deploys (at_ms, service, version, note) values (:at, 'shop', '1', '')"
+
+
+def deploys(reader):
+    return [row["at_ms"] for row in reader.read("select at_ms from deploys order by at_ms")]
+
+
+def test_a_deleted_metrics_file_is_made_anew_at_the_next_use(data_dir):
+    with db.metrics().write() as tx:
+        tx.run(DEPLOY, at=1)
+    before = db.metrics()
+    (data_dir / "metrics.db").unlink()  # its log and index stay, as whoever deletes it may not know of them
+    assert deploys(db.metrics()) == []
+    with db.metrics().write() as tx:
+        tx.run(DEPLOY, at=2)
+    assert deploys(db.metrics()) == [2]
+    with pytest.raises(db.Gone), before.write():
+        pass
+
+
+def test_a_replaced_metrics_file_is_read_at_the_next_use(data_dir, tmp_path):
+    with db.metrics().write() as tx:
+        tx.run(DEPLOY, at=1)
+    with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
+        backup.executescript("create table note (text); insert into note values ('restored')")
+    for rest in ("-wal", "-shm"):
+        (data_dir / f"metrics.db{rest}").unlink()
+    (tmp_path / "backup.db").replace(data_dir / "metrics.db")
+    assert db.metrics().value("select text from note") == "restored"
+    assert deploys(db.metrics()) == []
+
+
+def test_the_cache_may_be_deleted_at_any_time(data_dir):
+    assert db.cache().value("select count(*) from responses") == 0
+    for path in data_dir.glob("cache.db*"):
+        path.unlink()
+    assert db.cache().value("select count(*) from responses") == 0
+
+
+def test_a_data_folder_that_is_gone_is_told(data_dir, tmp_path):
+    db.metrics()
+    data_dir.rename(tmp_path / "elsewhere")
+    with pytest.raises(Unavailable, match="Cannot use the data folder"):
+        db.metrics()
+    (tmp_path / "elsewhere").rename(data_dir)
+    assert deploys(db.metrics()) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_process_that_still_has_the_deleted_file_open_does_no_harm_to_the_new_one(data_dir, known):
+    """When SQLite closes a file's last connection it deletes the log beside it: here, of another file."""
+    if known:
+        db.metrics().read("select 1")
+    fork = multiprocessing.get_context("fork")
+    opened, made, ended = fork.Event(), fork.Event(), fork.Event()
+    other = fork.Process(target=_notice_late, args=(opened, made, ended))
+    other.start()
+    assert opened.wait(60)
+    (data_dir / "metrics.db").unlink()
+    with db.metrics().write() as tx:
+        tx.run(DEPLOY, at=3)
+    made.set()
+    assert ended.wait(60)
+    other.join(60)
+    with db.metrics().write() as tx:
+        tx.run(DEPLOY, at=5)
+    with closing(sqlite3.connect(data_dir / "metrics.db")) as fresh:
+        assert fresh.execute("select at_ms from deploys order by at_ms").fetchall() == [(3,), (4,), (5,)]
+        assert fresh.execute("pragma integrity_check").fetchone() == ("ok",)
+
+
+def _notice_late(opened, made, ended):
+    old = db.metrics()
+    with old.write() as tx:
+        tx.run(DEPLOY, at=1)
+    assert deploys(old) == [1]
+    opened.set()
+    made.wait(60)
+    assert deploys(old) == [1]
+    with db.metrics().write() as tx:
+        tx.run(DEPLOY, at=4)
+    old._writer.close()
+    old.close()
+    ended.set()
+
+
+@pytest.mark.parametrize("instead", ["nothing", "another"])
+def test_a_deleted_main_file_takes_nothing_and_is_never_made_anew(data_dir, instead):
+    """Tasks accepted into a file without a name would be lost; an empty queue would look like good news."""
+    with db.main().write() as tx:
+        tx.run(PAUSE, s="a")
+    away = data_dir / "away.db"
+    (data_dir / "offload.db").rename(away)
+    if instead == "another":
+        (data_dir / "offload.db").write_bytes(away.read_bytes())
+    with pytest.raises(db.Gone, match=r"offload\.db was deleted or replaced"), db.main().write() as tx:
+        tx.run(PAUSE, s="b")
+    with pytest.raises(db.Gone):
+        db.main().probe()
+    refused = []
+
+    def read_in_a_new_thread():
+        try:
+            db.main().read("select 1")
+        except db.Gone:
+            refused.append(True)
+
+    thread = threading.Thread(target=read_in_a_new_thread)
+    thread.start()
+    thread.join()
+    assert refused == [True]
+    assert (data_dir / "offload.db").exists() == (instead == "another")
+    away.replace(data_dir / "offload.db")
+    with db.main().write() as tx:
+        tx.run(PAUSE, s="b")
+    assert db.main().value("select count(*) from queue_pauses") == 2

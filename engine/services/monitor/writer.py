@@ -45,7 +45,7 @@ class Recorder:
     def __init__(self, service: str) -> None:
         self.service = service
         self.level = FULL
-        self.n_stored = 0
+        self.n_stored = self._n_gone = 0
         self._buffer = Buffer()
         self._lock = Lock()
         self._held_by = 0
@@ -189,6 +189,7 @@ class Recorder:
             with database.write() as tx:
                 self._store(tx, batch)
                 self._report(tx, batch, cost)
+            database.require()  # deleted meanwhile: the batch is written anew, to the file in its place
         except BaseException:
             self._ids.forget()
             self._account.reopen(cost)
@@ -238,7 +239,7 @@ class Recorder:
         return self._database
 
     def _adopt(self) -> None:
-        database = db.metrics()
+        database, before = db.metrics(), self._database
         self._open_ledger()
         assert self._ledger is not None
         with database.write() as tx:
@@ -251,6 +252,11 @@ class Recorder:
             target_ms=Targets(database),
             user_hash=lru_cache(maxsize=4_000)(lambda name: hash_user(name, salt)),
         )
+        if before is not None and before.path == database.path:
+            _log.warning(
+                "monitor_units_lost", error="metrics.db is another file", n=self.n_stored - self._n_gone
+            )
+            self._n_gone = self.n_stored
         self._database = database
 
     def _open_ledger(self) -> None:

@@ -97,10 +97,11 @@ async def health(actor: Annotated[Actor | None, Depends(actors.anybody)]) -> JSO
     try:
         if actor is not None and actor.role.includes(Role.OPS):
             document |= await run_in_threadpool(_installation)
-        else:
-            db.main().probe()
-    except db.Damaged:
-        document["status"] = "failing"
+        db.main().probe()
+    except db.Damaged as error:
+        document = {"status": "failing"}
+        if isinstance(error, db.Gone):
+            document["reason"] = error.message
     return JSONResponse(document, 200 if document["status"] == "ok" else 503, {"Cache-Control": "no-store"})
 
 

@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -240,6 +241,43 @@ def test_a_database_that_stays_locked_keeps_no_process_from_ending(data_dir, mon
     blocker.close()
     recorder._thread.join(10)
     assert n_events() == 2
+
+
+def test_after_the_file_was_deleted_the_next_flush_writes_to_a_new_one(data_dir, monkeypatch):
+    lost = []
+
+    def say(event, **values):
+        if event == "monitor_units_lost":
+            lost.append(values["n"])
+
+    monkeypatch.setattr(writer._log, "warning", say)
+    for n in (2, 3):
+        record(n)
+        monitor.flush()
+        (data_dir / "metrics.db").unlink()
+    record(4)
+    monitor.flush()
+    assert (n_events(), rolled().count) == (4, 4)
+    assert lost == [2, 3]
+    assert db.metrics().value("select count(*) from recorders") == 1
+
+
+def test_a_batch_written_while_the_file_is_deleted_is_written_anew(data_dir, monkeypatch):
+    record(2)
+    monitor.flush()
+    real = writer.Recorder._report
+
+    def deleted_just_then(recorder, *arguments):
+        monkeypatch.setattr(writer.Recorder, "_report", real)
+        (data_dir / "metrics.db").unlink()
+        real(recorder, *arguments)
+
+    monkeypatch.setattr(writer.Recorder, "_report", deleted_just_then)
+    record(3)
+    with suppress(db.Gone):  # unless the writer thread came first
+        monitor.flush()
+    monitor.flush()
+    assert (n_events(), rolled().count) == (3, 3)
 
 
 def test_want_of_a_thread_is_not_the_trouble_of_the_work(data_dir, monkeypatch):

@@ -146,6 +146,18 @@ def test_health_reads_the_file_and_not_only_its_connection(people, data_dir):
     assert (answer.status_code, answer.json()) == (503, {"status": "failing"})
 
 
+def test_health_says_that_the_main_file_is_not_there_any_more(people, data_dir):
+    client, operator = people.client(), people.by_token("olga", Role.OPS)
+    assert client.get(HEALTH).status_code == 200
+    (data_dir / "offload.db").unlink()
+    for answer in (client.get(HEALTH), operator.get(HEALTH)):
+        assert (answer.status_code, answer.json()["status"]) == (503, "failing")
+        assert answer.json()["reason"].startswith("offload.db was deleted or replaced")
+    answer = operator.post("/api/tasks", json={"type": "probe", "payload": {}})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_gone")
+    assert not (data_dir / "offload.db").exists()
+
+
 def test_status_and_health_answer_while_every_thread_waits_to_write(people, monkeypatch):
     client, task_id = people.by_token("olga", Role.OPS), submit()
 
