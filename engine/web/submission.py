@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse
 
 from engine import clock
 from engine.errors import InvalidInput, NotFound
+from engine.lib.moment import Moment
 from engine.web import handover
-from engine.web.moment import Moment
 from engine.words import Actor
 
 OPTIONS = frozenset({"idempotency_key", "run_at", "priority", "webhooks"})

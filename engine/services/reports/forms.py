@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
+from engine.lib.moment import IsoOnly
+
 _FIRST = datetime(1970, 1, 2, tzinfo=UTC)
 """A day after the first that can be stored, so that a day before it can be named."""
 
@@ -61,5 +63,5 @@ def _in_utc(at: datetime | None, info: ValidationInfo) -> datetime | None:
     return found
 
 
-Moment = Annotated[datetime | None, AfterValidator(_in_utc)]
+Moment = Annotated[datetime | None, AfterValidator(_in_utc), IsoOnly]
 """A point in time in UTC; one without an offset is meant in the field `zone`, which stands before it."""

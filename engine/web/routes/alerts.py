@@ -8,11 +8,11 @@ from starlette.responses import JSONResponse, Response
 
 from engine import clock
 from engine.errors import NotFound
+from engine.lib.moment import Moment
 from engine.queries import alerts as reads
 from engine.records.alerts import Rule
 from engine.services import alerts
 from engine.web import actors, documents
-from engine.web.moment import Moment
 from engine.words import Actor, Role
 
 router = APIRouter(prefix="/api/alerts", tags=["alerts"])

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 from starlette.responses import JSONResponse
 
 from engine import clock
 from engine.errors import InvalidInput
+from engine.lib.moment import Moment
 from engine.queries import performance
 from engine.queries.performance import Chart, Comparison, Selection, Source
 from engine.web.routes.performance import Viewer, Window, source_document
@@ -24,7 +24,7 @@ def comparison(
     window: Window,
     route: Label,
     replacement: Annotated[str | None, Query(min_length=1, max_length=400)] = None,
-    at: Annotated[AwareDatetime | None, Query(description="When it changed.")] = None,
+    at: Annotated[Moment | None, Query(description="When it changed.")] = None,
 ) -> JSONResponse:
     """Compare a route with its replacement, or with itself around a moment; routes as the pages call them.
 

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from engine import clock
 from engine.errors import InvalidInput, NotFound
 from engine.lib import csvtext
+from engine.lib.moment import Moment
 from engine.queries import findings as reads
 from engine.queries import performance
 from engine.queries.performance import Chart, Kpi, Selection, Source
@@ -38,8 +39,8 @@ CHARTS: dict[str, Callable[[Selection], Chart]] = {
 
 def selection(
     period: Annotated[str | None, Query(description=", ".join(performance.PERIODS))] = None,
-    start: AwareDatetime | None = None,
-    end: AwareDatetime | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
     kind: Kind = "http",
     service: Annotated[str | None, Query(max_length=64)] = None,
     name: Annotated[
@@ -145,7 +146,7 @@ class Change(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     state: Literal["open", "acknowledged", "muted", "fixed"] | None = None
-    muted_until: AwareDatetime | None = None
+    muted_until: Moment | None = None
     owner: str | None = Field(None, max_length=64)
     note: str | None = Field(None, max_length=2_000)
 
@@ -169,7 +170,7 @@ class Deploy(BaseModel):
     service: str = Field(min_length=1, max_length=64, pattern=_PRINTABLE)
     version: str = Field(min_length=1, max_length=64, pattern=_PRINTABLE)
     note: str = Field("", max_length=2_000)
-    at: AwareDatetime | None = None
+    at: Moment | None = None
 
 
 @router.get("/findings", summary="What is wrong")

@@ -3,10 +3,11 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from engine import clock
+from engine.lib.moment import Moment
 from engine.queries import webhooks as reads
 from engine.services import webhooks
 from engine.services.webhooks.endpoints import NewEndpoint, document
@@ -50,7 +51,7 @@ class Replay(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: AwareDatetime = Field(description="Those made at or after this time")
+    since: Moment = Field(description="Those made at or after this time")
     endpoint_id: str | None = Field(None, max_length=40, description="Only those of one endpoint")
 
 

@@ -160,3 +160,31 @@ def test_a_deploy_is_marked(people):
     for wrong in ({"service": "shop\0"}, {"version": "1\n2"}):
         body = {"service": "shop", "version": "1.3"} | wrong
         assert staff.post("/api/performance/deploys", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("number", ["5", "1790000000", "1790000000000", "1e9"])
+@pytest.mark.parametrize(
+    ("address", "field"),
+    [("overview?start={}", "start"), ("comparison?period=1h&route=a&at={}", "at")],
+)
+def test_a_number_is_no_time_in_an_address(viewer, address, field, number):
+    answer = viewer.get(f"/api/performance/{address.format(number)}")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["fields"] == {
+        field: "must be an ISO 8601 time with its offset, such as 2026-12-01T09:00:00Z"
+    }
+
+
+@pytest.mark.parametrize("number", [5, 12345.5, "1790000000", True])
+@pytest.mark.parametrize(
+    ("address", "body", "field"),
+    [
+        ("/api/performance/deploys", {"service": "shop", "version": "2"}, "at"),
+        ("/api/performance/findings/x", {"state": "muted"}, "muted_until"),
+        ("/api/webhooks/deliveries/replay", {}, "since"),
+    ],
+)
+def test_a_number_is_no_time_in_a_body(people, address, body, field, number):
+    answer = people.by_token("olga", Role.OPS).post(address, json=body | {field: number})
+    assert answer.status_code == 422
+    assert "ISO 8601" in answer.json()["error"]["fields"][field]
