@@ -1,11 +1,16 @@
 """The audit trail: one row for every action of a person or token."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from engine import clock, log
+from engine.records import db
 from engine.records.db import Transaction
 from engine.words import Actor
+
+BEGUN = {"outcome": "begun"}
+"""Detail of an act that may not have taken place: its process died in it, or could not write the end."""
 
 
 def add(tx: Transaction, actor: Actor, action: str, object_: str, detail: Mapping[str, object] = {}) -> None:
@@ -21,9 +26,32 @@ def add(tx: Transaction, actor: Actor, action: str, object_: str, detail: Mappin
         via=actor.via,
         action=action,
         object=object_,
-        detail=json.dumps(detail, ensure_ascii=False, separators=(",", ":"), default=str) if detail else "{}",
+        detail=_json(detail),
         correlation_id=log.correlation_id(),
     )
+
+
+@contextmanager
+def around(
+    actor: Actor, action: str, object_: str, detail: Mapping[str, object] = {}
+) -> Iterator[dict[str, object]]:
+    """Record an act whose rows lie in another file: before it, as begun, and afterwards, as done.
+
+    Neither file can be written with the other. An act that is refused or fails takes its row back. The block
+    may add to the detail what came of it.
+    """
+    found = dict(detail)
+    with db.main().write() as tx:
+        add(tx, actor, action, object_, found | BEGUN)
+        row_id = tx.value("select max(id) from audit")
+    try:
+        yield found
+    except Exception:
+        with suppress(db.LockedOrFull), db.main().write() as tx:
+            tx.run("delete from audit where id = :id", id=row_id)
+        raise
+    with suppress(db.LockedOrFull), db.main().write() as tx:
+        tx.run("update audit set detail = :detail where id = :id", id=row_id, detail=_json(found))
 
 
 def remove_before(tx: Transaction, at_ms: int, *, limit: int) -> int:
@@ -34,3 +62,7 @@ def remove_before(tx: Transaction, at_ms: int, *, limit: int) -> int:
         at_ms=at_ms,
         limit=limit,
     )
+
+
+def _json(detail: Mapping[str, object]) -> str:
+    return json.dumps(detail, ensure_ascii=False, separators=(",", ":"), default=str) if detail else "{}"

@@ -28,10 +28,10 @@ def set_state(
             "Muting needs an end in the future.", fields={"muted_until": "must be within a year from now"}
         )
     chosen: State = next(known for known in STATES if known == state)
-    with db.metrics().write() as tx:
+    wanted = {"until": clock.iso(muted_until_ms)} if state == "muted" else {}
+    with audit.around(actor, f"finding.{state}", finding_id, wanted), db.metrics().write() as tx:
         if not findings.set_state(tx, finding_id, chosen, at_ms=now_ms, muted_until_ms=muted_until_ms):
             raise NotFound("There is no such finding.")
-    _audit(actor, f"finding.{state}", finding_id)
     return _required(finding_id)
 
 
@@ -42,10 +42,10 @@ def describe(
     _at_least(actor, Role.STAFF)
     if max(len(owner or ""), len(note or "")) > MAX_CHARS:
         raise InvalidInput(f"At most {MAX_CHARS} characters.", fields={"note": "too long"})
-    with db.metrics().write() as tx:
+    wanted = {key: text for key, text in (("owner", owner), ("note", note)) if text is not None}
+    with audit.around(actor, "finding.describe", finding_id, wanted), db.metrics().write() as tx:
         if not findings.describe(tx, finding_id, owner=owner, note=note):
             raise NotFound("There is no such finding.")
-    _audit(actor, "finding.describe", finding_id)
     return _required(finding_id)
 
 
@@ -56,13 +56,13 @@ def set_target(actor: Actor, pattern: str, target_ms: int | None) -> None:
         raise InvalidInput("A pattern has 1 to 200 characters.", fields={"pattern": "1 to 200 characters"})
     if target_ms is not None and not 1 <= target_ms <= MAX_TARGET_MS:
         raise InvalidInput("T is out of range.", fields={"target_ms": f"1 to {MAX_TARGET_MS}"})
-    with db.metrics().write() as tx:
+    wanted = {"target_ms": target_ms}
+    with audit.around(actor, "target.set", pattern, wanted), db.metrics().write() as tx:
         if target_ms is None:
             if not recorders.remove_target(tx, pattern):
                 raise NotFound("There is no such target.")
         else:
             recorders.set_target(tx, pattern, target_ms, at_ms=clock.now_ms(), by=actor.name)
-    _audit(actor, "target.set", pattern)
 
 
 def targets() -> list[tuple[str, int]]:
@@ -83,9 +83,9 @@ def mark_deploy(
     at_ms = now_ms if at_ms is None else at_ms
     if not 0 <= at_ms <= now_ms + MARK_AHEAD_MS:
         raise InvalidInput("The moment is out of range.", fields={"at": "from 1970 to tomorrow"})
-    with db.metrics().write() as tx:
+    wanted = {"at": clock.iso(at_ms)}
+    with audit.around(actor, "deploy.mark", f"{service} {version}", wanted), db.metrics().write() as tx:
         recorders.mark_deploy(tx, at_ms=at_ms, service=service, version=version, note=note)
-    _audit(actor, "deploy.mark", f"{service} {version}")
 
 
 def _required(finding_id: str) -> reads.Finding:
@@ -98,8 +98,3 @@ def _required(finding_id: str) -> reads.Finding:
 def _at_least(actor: Actor, role: Role) -> None:
     if not actor.role.includes(role):
         raise Forbidden(f"This needs the role {role}.")
-
-
-def _audit(actor: Actor, action: str, object_: str) -> None:
-    with db.main().write() as tx:  # another file: written after the act it tells of
-        audit.add(tx, actor, action, object_)

@@ -56,7 +56,8 @@ def save(actor: Actor, rule: Rule) -> bool:
     """
     _operator(actor)
     rule, now_ms = _checked(rule), clock.now_ms()
-    with db.metrics().write() as tx:
+    wanted = asdict(rule)
+    with audit.around(actor, "alert.rule", wanted.pop("id"), wanted), db.metrics().write() as tx:
         before = alerts.rule(tx, rule.id)
         if before is None and alerts.n_rules(tx) >= MAX_RULES:
             raise Conflict(f"There are {MAX_RULES} rules already.", code="too_many")
@@ -67,20 +68,18 @@ def save(actor: Actor, rule: Rule) -> bool:
         elif not rule.enabled:
             _close(tx, rule, "rule_off", f"its rule was switched off by {actor.name}", now_ms)
         alerts.save(tx, rule, at_ms=now_ms, by=actor.name)
-    _audit(actor, "alert.rule", rule.id)
     return before is None
 
 
 def remove(actor: Actor, rule_id: str) -> None:
     """Remove a rule and close its alert."""
     _operator(actor)
-    with db.metrics().write() as tx:
+    with audit.around(actor, "alert.remove", rule_id), db.metrics().write() as tx:
         rule = alerts.rule(tx, rule_id)
         if rule is None:
             raise NotFound("There is no such rule.")
         _close(tx, rule, "rule_removed", f"its rule was removed by {actor.name}", clock.now_ms())
         alerts.remove(tx, rule_id)
-    _audit(actor, "alert.remove", rule_id)
 
 
 def mute(actor: Actor, rule_id: str, until_ms: int | None) -> None:
@@ -91,10 +90,10 @@ def mute(actor: Actor, rule_id: str, until_ms: int | None) -> None:
         raise InvalidInput(
             "Muting needs an end in the future.", fields={"until": "must be within a year from now"}
         )
-    with db.metrics().write() as tx:
+    action, wanted = ("alert.mute", {"until": clock.iso(until_ms)}) if until_ms else ("alert.unmute", {})
+    with audit.around(actor, action, rule_id, wanted), db.metrics().write() as tx:
         if not alerts.mute(tx, rule_id, until_ms):
             raise NotFound("There is no such rule.")
-    _audit(actor, "alert.mute" if until_ms else "alert.unmute", rule_id)
 
 
 def acknowledge(actor: Actor, alert_id: int, note: str = "") -> None:
@@ -103,10 +102,10 @@ def acknowledge(actor: Actor, alert_id: int, note: str = "") -> None:
         raise Forbidden("This needs the role staff.")
     if len(note) > MAX_NOTE_CHARS:
         raise InvalidInput("The note is too long.", fields={"note": f"at most {MAX_NOTE_CHARS} characters"})
-    with db.metrics().write() as tx:
+    wanted = {"note": note} if note else {}
+    with audit.around(actor, "alert.acknowledge", str(alert_id), wanted), db.metrics().write() as tx:
         if not alerts.acknowledge(tx, alert_id, by=actor.name, at_ms=clock.now_ms(), note=note):
             _refuse(alert_id)
-    _audit(actor, "alert.acknowledge", str(alert_id))
 
 
 def _checked(rule: Rule) -> Rule:
@@ -142,8 +141,3 @@ def _refuse(alert_id: int) -> None:
 def _operator(actor: Actor) -> None:
     if not actor.role.includes(Role.OPS):
         raise Forbidden("This needs the role ops.")
-
-
-def _audit(actor: Actor, action: str, object_: str) -> None:
-    with db.main().write() as tx:  # another file: written after the act it tells of
-        audit.add(tx, actor, action, object_)

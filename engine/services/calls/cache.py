@@ -92,10 +92,8 @@ def keep(owner: str, call: ApiCall, headers: list[tuple[str, str]], document: di
 
 def forget(actor: Actor) -> int:
     """Delete the actor's kept answers; return how many."""
-    with db.cache().write() as tx:
-        n_answers = responses.forget(tx, actor.name)
-    with db.main().write() as tx:
-        audit.add(tx, actor, "call_cache.empty", actor.name, {"n_answers": n_answers})
+    with audit.around(actor, "call_cache.empty", actor.name) as found, db.cache().write() as tx:
+        found["n_answers"] = n_answers = responses.forget(tx, actor.name)
     return n_answers
 
 

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -162,3 +163,23 @@ def test_every_act_is_audited(ringing):
         "alert.unmute",
         "alert.remove",
     ]
+
+
+def test_a_refused_act_leaves_no_audit_row_and_an_accepted_one_what_was_wanted(ringing):
+    before = db.main().value("select max(id) from audit")
+    for act in (
+        lambda: alerts.remove(OPS, "missing"),
+        lambda: alerts.mute(OPS, "missing", NOW + HOUR),
+        lambda: alerts.acknowledge(OPS, 77),
+        lambda: alerts.save(SAM, SLOW),
+    ):
+        with pytest.raises((NotFound, Forbidden)):
+            act()
+    alerts.mute(OPS, "slow", NOW + HOUR)
+    alerts.save(OPS, replace(SLOW, threshold=7))
+    rows = db.main().read("select action, detail from audit where id > :id order by id", id=before)
+    details = [json.loads(row["detail"]) for row in rows]
+    assert [row["action"] for row in rows] == ["alert.mute", "alert.rule"]
+    assert details[0] == {"until": clock.iso(NOW + HOUR)}
+    assert (details[1]["measure"], details[1]["threshold"]) == ("p95", 7)
+    assert "outcome" not in details[1]
