@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from engine import clock
@@ -135,10 +135,10 @@ class Preview:
     remarks: list[str]
     runs: list[Due]
     truncated: str | None
-    since: date
-    """First of the seven local dates of `week`."""
+    since: datetime
+    """Now, in the zone: its date is the first of the seven of `week`."""
     week: list[list[int]]
-    """Runs by hour: 7 rows of 24."""
+    """Runs to come by hour: 7 rows of 24."""
     frequency: cron.Frequency
 
 
@@ -146,12 +146,12 @@ def preview(expression: str, zone: str, count: int = DEFAULT_COUNT) -> Preview:
     """Work out a preview from now on; raise InvalidInput with code and position."""
     parsed = cron.validate(expression, zone)
     found = cron.next_runs(expression, zone, None, count)
-    since = clock.now().astimezone(zones.zone(zone)).date()
+    since = clock.now().astimezone(zones.zone(zone))
     return Preview(
         normalised=parsed.text,
         description=in_words(parsed),
         remarks=_remarks(parsed, zone),
-        runs=_noted(parsed, found.runs, clock.now().astimezone(zones.zone(zone))),
+        runs=_noted(parsed, found.runs, since),
         truncated=found.truncated,
         since=since,
         week=cron.week(expression, since),

@@ -100,8 +100,9 @@ def test_preview_flags_what_the_clock_change_does(monkeypatch):
 def test_preview_has_a_week_from_the_local_date(monkeypatch):
     at(monkeypatch, "2026-06-01T23:30:00+00:00")
     found = cron.preview("0 9 * * 2", "Asia/Tokyo")  # Tuesday 2 June over there
-    assert found.since.isoformat() == "2026-06-02"
+    assert found.since.isoformat() == "2026-06-02T08:30:00+09:00"
     assert [sum(row) for row in found.week] == [1, 0, 0, 0, 0, 0, 0]
+    assert sum(map(sum, cron.preview("0 8 * * 2", "Asia/Tokyo").week)) == 0  # was half an hour ago
     assert found.description.startswith("At 09:00")
     assert (found.frequency.per_year, len(found.runs)) == (53, 10)
 

@@ -5,7 +5,7 @@ nothing here knows of tables, tasks or pages. The sentence of an expression is i
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal
 
@@ -122,9 +122,9 @@ def frequency(expression: str, zone: str, start: datetime | None = None) -> Freq
     return facts.frequency(grammar.parse(expression), local.date())
 
 
-def week(expression: str, since: date) -> list[list[int]]:
-    """Return runs by hour on seven local dates: 7 rows of 24 counts."""
-    return facts.week(grammar.parse(expression), since)
+def week(expression: str, now: datetime) -> list[list[int]]:
+    """Return the runs after a local time by hour, on its date and six more: 7 rows of 24 counts."""
+    return facts.week(grammar.parse(expression), now)
 
 
 def moment(text: str, zone: str) -> datetime:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -62,11 +62,15 @@ def frequency(expression: Expression, since: date) -> Frequency:
     )
 
 
-def week(expression: Expression, since: date) -> list[list[int]]:
-    """Return runs by hour for the seven local dates from `since`: 7 rows of 24 counts."""
-    due = set(_days(expression, since, 7))
+def week(expression: Expression, now: datetime) -> list[list[int]]:
+    """Return the runs to come by hour for seven local dates, the first that of `now`: 7 rows of 24 counts."""
+    due = set(_days(expression, now.date(), 7))
     hours = [len(expression.minutes) if hour in expression.hours else 0 for hour in range(24)]
-    return [list(hours) if day in due else [0] * 24 for day in range(7)]
+    found = [list(hours) if day in due else [0] * 24 for day in range(7)]
+    found[0][: now.hour] = [0] * now.hour
+    if found[0][now.hour]:
+        found[0][now.hour] = sum(minute > now.minute for minute in expression.minutes)
+    return found
 
 
 def next_day(expression: Expression, since: date) -> date | None:

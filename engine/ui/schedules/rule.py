@@ -79,8 +79,8 @@ def draw(text: str, zone: str, *, key: str) -> None:
     charts.card(
         _heat(),
         _week(found),
-        title="Runs by hour over the next seven days",
-        note=f"From {found.since.isoformat()}, hours of {zone}; clock changes left out",
+        title="Runs to come by hour, today and the next six days",
+        note=f"After {found.since:%a %d %b %Y, %H:%M}, hours of {zone}; clock changes left out",
         key=f"{key}-week",
         height=7 * _ROW_PX + 60,
     )

@@ -79,9 +79,26 @@ def test_frequency_is_that_of_brute_force(rng):
 
 
 def test_week_counts_runs_by_day_and_hour():
-    rows = facts.week(grammar.parse("0,30 8,20 * * mon"), SINCE)
+    rows = facts.week(grammar.parse("0,30 8,20 * * mon"), datetime(2026, 1, 1))
     assert [sum(row) for row in rows] == [0, 0, 0, 0, 4, 0, 0]  # the fifth day from a Thursday is a Monday
     assert rows[4][8] == rows[4][20] == 2
+
+
+@pytest.mark.parametrize(
+    ("at", "today"),
+    [
+        ((0, 0), {8: 3, 20: 3}),
+        ((8, 14), {8: 3, 20: 3}),
+        ((8, 15), {8: 2, 20: 3}),
+        ((8, 45), {20: 3}),
+        ((9, 0), {20: 3}),
+        ((23, 59), {}),
+    ],
+)
+def test_a_week_leaves_out_what_has_passed_today(at, today):
+    rows = facts.week(grammar.parse("15,30,45 8,20 * * *"), datetime(2026, 1, 1, *at))
+    assert {hour: n for hour, n in enumerate(rows[0]) if n} == today
+    assert [sum(row) for row in rows[1:]] == [6] * 6
 
 
 def test_next_day_looks_far():
