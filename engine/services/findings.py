@@ -2,6 +2,7 @@
 
 from engine import clock
 from engine.errors import Forbidden, InvalidInput, NotFound
+from engine.lib.moment import check_mute
 from engine.queries import findings as reads
 from engine.records import audit, db, findings, recorders
 from engine.records.findings import STATES, State
@@ -9,8 +10,6 @@ from engine.words import Actor, Role
 
 MAX_TARGET_MS = 600_000
 MAX_CHARS = 2_000
-MUTED_MS = 366 * 86_400_000
-"""The longest mute: what nobody hears of for a year is looked at once more."""
 MARK_AHEAD_MS = 86_400_000
 """How far ahead a deploy may be marked: clocks differ, and some deploys are announced."""
 
@@ -23,10 +22,8 @@ def set_state(
     now_ms = clock.now_ms()
     if state not in STATES:
         raise InvalidInput(f"{state!r} is not a state", fields={"state": f"one of {', '.join(STATES)}"})
-    if state == "muted" and not now_ms < (muted_until_ms or 0) <= now_ms + MUTED_MS:
-        raise InvalidInput(
-            "Muting needs an end in the future.", fields={"muted_until": "must be within a year from now"}
-        )
+    if state == "muted":
+        check_mute(muted_until_ms, now_ms, field="muted_until")
     chosen: State = next(known for known in STATES if known == state)
     wanted = {"until": clock.iso(muted_until_ms)} if state == "muted" else {}
     with audit.around(actor, f"finding.{state}", finding_id, wanted), db.metrics().write() as tx:
