@@ -36,8 +36,9 @@ def switch(rule: Rule) -> str:
 
 
 def change(rule: Rule, threshold: float) -> str:
-    alerts.save(actor, replace(rule, threshold=threshold))
-    return f"{rule.title}: alarm at {alerts.exact(threshold)}."
+    changed = replace(rule, threshold=threshold)
+    alerts.save(actor, changed)
+    return f"{rule.title}: alarm {alerts.alarm_of(changed)}."
 
 
 @ui.live(every_s=every_s)
@@ -65,26 +66,20 @@ def rules() -> None:
     standings = reads.standings()
     parts.say_if_late(standings)
     for standing in standings:
-        rule, measure = standing.rule, alerts.measure(standing.rule.measure)
-        mark = ":red[:material/error:]" if standing.open else ":green[:material/check_circle:]"
-        muted = (standing.muted_until_ms or 0) > clock.now_ms()
-        state = "off" if not rule.enabled else "muted" if muted else "on"
-        mark = mark if rule.enabled else ":gray[:material/block:]"
-        with st.expander(f"{mark} {format.plain(rule.title)} · {state}"):
-            value = format.DASH
-            if standing.value is not None:
-                value = f"{alerts.figure(standing.value)} {measure.unit}"
-            st.caption(
-                f"{format.plain(alerts.in_words(rule))}; now {value}, "
-                f"n = {format.count(standing.n)}, {viewer.when(standing.evaluated_at_ms)}"
-            )
-            if actor.role.includes(Role.OPS):
-                buttons(rule, muted)
+        parts.rule_card(standing, buttons if actor.role.includes(Role.OPS) else None)
 
 
-def buttons(rule: Rule, muted: bool) -> None:
+def buttons(standing: reads.Standing) -> None:
+    rule, muted = standing.rule, parts.is_muted(standing)
+    unit = alerts.measure(rule.measure).unit
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        limit = st.number_input("Alarm at", value=float(rule.threshold), key=f"at-{rule.id}", width=160)
+        limit = st.number_input(
+            f"Alarm {alerts.side(rule)}" + (f" ({unit})" if unit else ""),
+            value=float(rule.threshold),
+            format="%.12g",
+            key=f"at-{rule.id}",
+            width=160,
+        )
         verbs = {
             "Save": lambda: change(rule, limit),
             "Unmute" if muted else "Mute 8 h": lambda: mute(rule.id, 0 if muted else 8),

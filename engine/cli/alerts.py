@@ -52,7 +52,9 @@ def list_rules(fmt: str) -> None:
         {
             **standing.document(),
             "state": "off" if not standing.rule.enabled else "alert" if standing.open else "good",
-            "now": None if standing.value is None else alerts.figure(standing.value),
+            "now": None
+            if standing.value is None
+            else alerts.in_unit(standing.rule, alerts.figure(standing.value)),
             "alarm": alerts.in_words(standing.rule),
         }
         for standing in standings

@@ -1,13 +1,13 @@
-"""Parts of the page of the alerts."""
+"""Parts of the page of the alerts: the rules, and how each stands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from engine import clock
 from engine.queries.alerts import Standing
 from engine.services import alerts
-from engine.ui import format
+from engine.ui import format, viewer
 
 
 def say_if_late(standings: Sequence[Standing]) -> None:
@@ -21,3 +21,27 @@ def say_if_late(standings: Sequence[Standing]) -> None:
             "than there is time for.",
             icon=":material/hourglass_bottom:",
         )
+
+
+def is_muted(standing: Standing) -> bool:
+    """Tell whether nobody hears of the rule's alerts now."""
+    return (standing.muted_until_ms or 0) > clock.now_ms()
+
+
+def rule_card(standing: Standing, buttons: Callable[[Standing], None] | None) -> None:
+    """Draw a rule with where it stands, and what may be done with it."""
+    rule = standing.rule
+    mark = ":red[:material/error:]" if standing.open else ":green[:material/check_circle:]"
+    mark = mark if rule.enabled else ":gray[:material/block:]"
+    state = "off" if not rule.enabled else "muted" if is_muted(standing) else "on"
+    alarm = format.plain(f"alarm {alerts.alarm_of(rule)}")
+    with st.expander(f"{mark} {format.plain(rule.title)} · {alarm} · {state}"):
+        value = format.DASH
+        if standing.value is not None:
+            value = alerts.in_unit(rule, alerts.figure(standing.value))
+        st.caption(
+            f"{format.plain(alerts.in_words(rule))}; now {value}, "
+            f"n = {format.count(standing.n)}, {viewer.when(standing.evaluated_at_ms)}"
+        )
+        if buttons:
+            buttons(standing)

@@ -75,3 +75,17 @@ def test_rules_that_are_evaluated_late_are_spoken_of(browse, ringing):
         tx.run("update alert_rules set tried_at_ms = 1, changed_at_ms = :at", at=clock.now_ms() - 330_000)
     (warning,) = browse(Role.VIEWER, "alerts").warning
     assert warning.value.startswith("9 rules evaluated late, overdue by up to 5 min")
+
+
+def test_thresholds_and_values_have_their_unit_and_separators(browse, ringing):
+    with db.metrics().write() as tx:
+        tx.run("update alert_rules set value = 12345.6, n = 20 where id = 'slow-requests'")
+    at = browse(Role.OPS, "alerts")
+    labels = {box.key: (box.label, box.value) for box in at.number_input}
+    assert labels["at-slow-requests"] == ("Alarm above (ms)", 2_000)
+    assert labels["at-stalled"] == ("Alarm above", 0)
+    assert labels["at-failing-tasks"] == ("Alarm above (%)", 20)
+    assert "now 12,346 ms" in texts(at)
+    assert any("alarm above 2,000 ms" in box.label for box in at.expander)
+    at.button(key="Save-slow-requests").click().run()
+    assert [toast.value for toast in at.toast] == ["Requests are slow: alarm above 2,000 ms."]

@@ -3,7 +3,16 @@
 from engine.records.alerts import EVERY_MS
 from engine.services.alerts.acts import RuleFields, acknowledge, mute, remove, save
 from engine.services.alerts.events import WHY, Happened, tell
-from engine.services.alerts.measures import MEASURES, exact, figure, in_words, measure
+from engine.services.alerts.measures import (
+    MEASURES,
+    alarm_of,
+    exact,
+    figure,
+    in_unit,
+    in_words,
+    measure,
+    side,
+)
 from engine.services.alerts.watch import BUDGET_S, DEFAULTS, KEEP_MS, LATE_MS, QUIET_MS, beat
 
 __all__ = [
@@ -18,13 +27,16 @@ __all__ = [
     "Happened",
     "RuleFields",
     "acknowledge",
+    "alarm_of",
     "beat",
     "exact",
     "figure",
+    "in_unit",
     "in_words",
     "measure",
     "mute",
     "remove",
     "save",
+    "side",
     "tell",
 ]

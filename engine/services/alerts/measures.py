@@ -70,6 +70,16 @@ def exact(threshold: float) -> str:
     return f"{threshold:,.12g}"
 
 
+def in_unit(rule: Rule, number: str) -> str:
+    """Put the unit of what a rule looks at after a number: `6,518 ms`."""
+    return f"{number} {measure(rule.measure).unit}".rstrip()
+
+
+def side(rule: Rule) -> str:
+    """Say on which side of its threshold a rule's value is bad."""
+    return "below" if measure(rule.measure).below else "above"
+
+
 def title_of(rule: Rule) -> str:
     """Say what a rule looks at: `p95 of requests of /orders`."""
     where = f" of {rule.name or rule.service}" if rule.name or rule.service else ""
@@ -78,9 +88,7 @@ def title_of(rule: Rule) -> str:
 
 def alarm_of(rule: Rule) -> str:
     """Say when a value is bad: `above 500 ms`."""
-    looked_at = measure(rule.measure)
-    unit = f" {looked_at.unit}" if looked_at.unit else ""
-    return f"{'below' if looked_at.below else 'above'} {exact(rule.threshold)}{unit}"
+    return f"{side(rule)} {in_unit(rule, exact(rule.threshold))}"
 
 
 def in_words(rule: Rule) -> str:

@@ -6,7 +6,16 @@ from engine.records import alerts, db, recorders
 from engine.records.alerts import EVERY_MS, Rule
 from engine.services.alerts import events
 from engine.services.alerts.events import Happened
-from engine.services.alerts.measures import MEASURES, Look, Measured, alarm_of, figure, measure, title_of
+from engine.services.alerts.measures import (
+    MEASURES,
+    Look,
+    Measured,
+    alarm_of,
+    figure,
+    in_unit,
+    measure,
+    title_of,
+)
 
 BUDGET_S = 0.25
 """What one beat of a second gives to the rules; the last one begun is finished (some 35 ms for a day)."""
@@ -132,8 +141,7 @@ def _quiet(tx: db.Transaction, rule: Rule, found: Measured, now_ms: int) -> Happ
 
 def _message(rule: Rule, found: Measured, value: float) -> str:
     over = f" over {_span(found.window_s)}" if found.window_s else ""
-    unit = f" {MEASURES[rule.measure].unit}".rstrip()
-    return f"{title_of(rule)}: {figure(value)}{unit} (alarm {alarm_of(rule)}), n = {found.n:,}{over}"
+    return f"{title_of(rule)}: {in_unit(rule, figure(value))} (alarm {alarm_of(rule)}), n = {found.n:,}{over}"
 
 
 def _span(seconds: int) -> str:
