@@ -65,8 +65,15 @@ def rules() -> None:
     st.subheader("Rules", anchor=False)
     standings = reads.standings()
     parts.say_if_late(standings)
-    for standing in standings:
+    parts.counters(standings)
+    state = st.pills(
+        "State", list(parts.MARKS), key="state", bind="query-params", label_visibility="collapsed"
+    )
+    shown = [standing for standing in standings if state in (None, parts.state_of(standing))]
+    for standing in shown:
         parts.rule_card(standing, buttons if actor.role.includes(Role.OPS) else None)
+    if state and not shown:
+        widgets.hidden_by_filter(f"All {format.plural(len(standings), 'rule')} were searched.")
 
 
 def buttons(standing: reads.Standing) -> None:

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from engine import registry, ui
+from engine import ui
 from engine.queries import calls as reads
 from engine.queries import tasks
-from engine.ui import edge, session, widgets
+from engine.ui import counted, edge, session, widgets
 from engine.ui.calls import board, form, result
 
 SHOWN = 15
@@ -18,14 +18,17 @@ actor = session.signed_in()
 
 def history() -> None:
     """List the latest calls."""
-    found, bulks, use = edge.load(
+    found, bulks, use, tally = edge.load(
         "calls",
         lambda: (
             reads.history(actor, limit=SHOWN),
             tasks.page(actor, type_name="call_bulk", owner=actor.name, limit=BULKS).items,
             reads.cache_use(actor.name),
+            counted.read(actor, type_name="api_call"),
         ),
     )
+    if found:
+        widgets.count_line(counted.of_one_type(tally, counted.filter_of(actor, "api_call")))
     board.latest_limit(actor, found)
     board.cache_card(actor, use)
     for task in bulks:
@@ -36,7 +39,7 @@ def history() -> None:
         st.page_link(
             "tasks.py",
             label=f"All of them, not only the latest {SHOWN}",
-            query_params={"type": registry.get("api_call").title},
+            query_params=counted.filter_of(actor, "api_call"),
         )
     if not found and not bulks:
         widgets.nothing_yet(

@@ -5,7 +5,7 @@ import streamlit as st
 from engine import lifecycle, registry, ui
 from engine.errors import Forbidden
 from engine.queries import queue, tasks, workers
-from engine.ui import edge, format, session, staff, widgets
+from engine.ui import counted, edge, format, session, staff, widgets
 from engine.words import Actor, Role, TaskState
 
 EVERYTHING = "*"
@@ -48,7 +48,10 @@ def crew() -> None:
 @ui.live(every_s=every_s)
 def backlog() -> None:
     st.subheader("Queue", anchor=False)
-    found = edge.load("backlog", lambda: queue.backlog(list(types())), quiet=True)
+    found, tally = edge.load(
+        "backlog", lambda: (queue.backlog(list(types())), counted.read(actor)), quiet=True
+    )
+    widgets.count_line(counted.of_all(tally))
     staff.backlog_table(found, types())
 
 

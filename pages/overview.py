@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine import clock, ui
 from engine.queries import alerts, findings, overview, tasks, workers
-from engine.ui import charts, edge, format, session, shared, states, widgets
+from engine.ui import charts, counted, edge, format, session, shared, states, widgets
 from engine.words import Actor, Role, TaskState
 
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
@@ -19,7 +19,7 @@ every_s = widgets.head("Overview", actor)
 def read(actor: Actor) -> dict:
     """One call down for everything this page shows."""
     return {
-        "tally": overview.tally(actor),
+        "tally": counted.read(actor),
         **shared.read("overview", FRESH_S, read_shared),
         "running": tasks.page(actor, states=(TaskState.RUNNING,), limit=LATEST).items,
         "failed": tasks.page(actor, states=(TaskState.FAILED,), limit=LATEST).items,
@@ -70,19 +70,11 @@ def health(found: dict) -> None:
         widgets.good_news(f"{text}, {format.plural(waiting, 'task')} waiting")
 
 
-def counted(tally: overview.Tally) -> list[widgets.Counter]:
-    return [
-        widgets.Counter(look.word, tally.n[state], "tasks", {"state": look.word}, look.mark, overview.COUNTED)
-        for state, look in states.LOOKS.items()
-        if state not in (TaskState.CANCELLED, TaskState.EXPIRED)
-    ]
-
-
 @ui.live(every_s=every_s)
 def board() -> None:
     found = edge.load("overview", lambda: read(actor))
     health(found)
-    widgets.counters(counted(found["tally"]))
+    widgets.counters(counted.of_all(found["tally"]))
     charts.bars(
         found["ended"],
         [charts.Series(str(s), states.look(s).word, states.look(s).hex) for s in overview.SHOWN],

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from engine import lifecycle, registry, ui
+from engine import lifecycle, ui
 from engine.errors import OffloadError
 from engine.queries import tasks
 from engine.services import uploads
 from engine.services.reports import catalog
-from engine.ui import edge, forms, session, widgets
+from engine.ui import counted, edge, forms, session, widgets
 from engine.words import Actor
 
 SHOWN = 8
@@ -59,7 +59,12 @@ def hand_over(actor: Actor, name: str, asked: forms.Asked) -> None:
 
 def mine(actor: Actor) -> None:
     """List the viewer's reports, newest first."""
-    found = edge.load("reports", lambda: tasks.page(actor, type_name="report", owner=actor.name, limit=SHOWN))
+    wanted = {"type_name": "report", "owner": actor.name}
+    found, tally = edge.load(
+        "reports", lambda: (tasks.page(actor, limit=SHOWN, **wanted), counted.read(actor, **wanted))
+    )
+    if found.items:
+        widgets.count_line(counted.of_one_type(tally, counted.filter_of(actor, **wanted)))
     for task in found.items:
         widgets.task_row(task, actor, key="mine", kind=False)
     if not found.items:
@@ -70,7 +75,7 @@ def mine(actor: Actor) -> None:
         st.page_link(
             "tasks.py",
             label=f"All of them, not only the latest {SHOWN}",
-            query_params={"type": registry.get("report").title},
+            query_params=counted.filter_of(actor, **wanted),
         )
 
 

@@ -12,6 +12,7 @@ from engine.words import Role
 
 PAGE = 20
 VIEWS = ("All", "New", "Batch", "Forecast")
+STATES = {"Active": True, "Paused": False}
 DAYS = {"24 hours": 1, "7 days": 7, "30 days": 30}
 DAY_MS = 86_400_000
 
@@ -20,19 +21,26 @@ actor = session.signed_in()
 
 def listing(every_s: float | None) -> None:
     """Draw the schedules, by name."""
-    search = st.text_input(
-        "Search", key="search", bind="query-params", placeholder="Part of the name", live=True
-    )
-    cursors = st.session_state.setdefault(f"schedules-{search}", [None])
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        search = st.text_input(
+            "Search", key="search", bind="query-params", placeholder="Part of the name", live=True
+        )
+        state = st.pills("State", list(STATES), key="state", bind="query-params")
+    cursors = st.session_state.setdefault(f"schedules-{search}-{state}", [None])
 
     @ui.live(every_s=every_s)
     def table() -> None:
         found = edge.load(
-            f"schedules-{search}-{len(cursors)}",
-            lambda: (reads.page(actor, search=search, limit=PAGE, cursor=cursors[-1]), reads.counts(actor)),
+            f"schedules-{search}-{state}-{len(cursors)}",
+            lambda: (
+                reads.page(actor, search=search, enabled=STATES.get(state), limit=PAGE, cursor=cursors[-1]),
+                reads.counts(actor),
+            ),
         )
         page, counts = found
-        if not page.items and search:
+        if counts["all"]:
+            board.counters(counts)
+        if not page.items and (search or state):
             widgets.hidden_by_filter(f"All {counts['all']} schedules were searched.")
         elif not page.items:
             widgets.nothing_yet(
@@ -40,8 +48,6 @@ def listing(every_s: float | None) -> None:
                 "Choose New to let a report or a call run by itself.",
                 icon=":material/event_repeat:",
             )
-        else:
-            st.caption(f"{counts['enabled']} active, {counts['paused']} paused")
         for item in page.items:
             board.row(item, actor)
         widgets.pager(cursors, page.next, back="Back", on="More")

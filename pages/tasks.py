@@ -6,7 +6,7 @@ from engine import registry, ui
 from engine.errors import NotFound
 from engine.queries import tasks
 from engine.services import waiting
-from engine.ui import detail, edge, session, states, viewer, widgets
+from engine.ui import counted, detail, edge, session, states, viewer, widgets
 from engine.words import Actor, Role
 
 PAGE = 50
@@ -51,9 +51,12 @@ def listing(actor: Actor) -> None:
     @ui.live(every_s=every_s)
     def table() -> None:
         cursors = st.session_state.setdefault(f"{key}-cursors", [None])
-        found = edge.load(
-            f"{key}-{len(cursors)}", lambda: tasks.page(actor, limit=PAGE, cursor=cursors[-1], **chosen)
+        found, tally = edge.load(
+            f"{key}-{len(cursors)}",
+            lambda: (tasks.page(actor, limit=PAGE, cursor=cursors[-1], **chosen), counted.read(actor)),
         )
+        if tally.total:
+            widgets.count_line(counted.of_all(tally))
         if not found.items:
             empty(actor, any(chosen.values()))
             return

@@ -1,13 +1,37 @@
 """Parts of the page of the alerts: the rules, and how each stands."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
 from engine import clock
 from engine.queries.alerts import Standing
 from engine.services import alerts
-from engine.ui import format, viewer
+from engine.ui import format, viewer, widgets
+
+MARKS: Mapping[str, str] = {
+    "Alert": ":red[:material/error:]",
+    "Muted": ":gray[:material/notifications_off:]",
+    "Good": ":green[:material/check_circle:]",
+    "Off": ":gray[:material/block:]",
+}
+"""How a rule stands, each rule in one of these; a muted one whose alert is open is an alert."""
+
+
+def state_of(standing: Standing) -> str:
+    """Say how a rule stands: a key of `MARKS`."""
+    if not standing.rule.enabled:
+        return "Off"
+    return "Alert" if standing.open else "Muted" if is_muted(standing) else "Good"
+
+
+def counters(standings: Sequence[Standing]) -> None:
+    """Draw how many rules stand how, each number a link to these rules."""
+    n = Counter(state_of(standing) for standing in standings)
+    widgets.count_line(
+        [widgets.Counter(state, n[state], "alerts", {"state": state}, mark) for state, mark in MARKS.items()]
+    )
 
 
 def say_if_late(standings: Sequence[Standing]) -> None:
@@ -31,8 +55,7 @@ def is_muted(standing: Standing) -> bool:
 def rule_card(standing: Standing, buttons: Callable[[Standing], None] | None) -> None:
     """Draw a rule with where it stands, and what may be done with it."""
     rule = standing.rule
-    mark = ":red[:material/error:]" if standing.open else ":green[:material/check_circle:]"
-    mark = mark if rule.enabled else ":gray[:material/block:]"
+    mark = MARKS[state_of(standing)]
     state = "off" if not rule.enabled else "muted" if is_muted(standing) else "on"
     alarm = format.plain(f"alarm {alerts.alarm_of(rule)}")
     with st.expander(f"{mark} {format.plain(rule.title)} · {alarm} · {state}"):

@@ -4,6 +4,7 @@ Head of a page
     `head(title, actor)`            title and refresh choice; returns the seconds for `ui.live(every_s=...)`
     `link(page, label, **query)`    a link to a page of the menu with a filter in its address
     `counters([Counter(...)])`      a strip of numbers, each a link to exactly the rows it counted
+    `count_line([Counter(...)])`    the same on one line, over a list
 Empty states
     `nothing_yet(what, how)`        nothing exists: what will appear here, and how to make it
     `hidden_by_filter(bound)`       rows exist, the filter hides them; prints the bound of the search
@@ -59,10 +60,17 @@ class Counter:
     """Where counting stopped."""
     help: str | None = None
 
+    @property
+    def number(self) -> str:
+        """Return the number as it is written, with a plus where counting stopped."""
+        capped = self.most is not None and self.n >= self.most
+        return f"{format.count(self.n)}{'+' if capped else ''}"
+
 
 def head(title: str, actor: Actor, *, note: str = "", live: bool = True) -> float | None:
     """Draw the title and, on pages with live parts, the refresh choice; return its seconds, None for off."""
     flash()
+    st.query_params.update({})  # a link to the page one is on leaves the browser's address as it was: say it
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title(title, anchor=False, width="content")
         every_s = viewer.refresh(actor.name) if live else None
@@ -72,15 +80,21 @@ def head(title: str, actor: Actor, *, note: str = "", live: bool = True) -> floa
 
 
 def counters(items: Sequence[Counter]) -> None:
-    """Draw the counter strip."""
+    """Draw the counter strip of a page that is for watching: a box for each number."""
     with st.grid("auto", min_column_width=124, gap="small") as grid:
         for item in items:
             with grid.cell(), st.container(border=True, gap=None, horizontal_alignment="center"):
-                capped = item.most is not None and item.n >= item.most
-                number = f"{format.count(item.n)}{'+' if capped else ''}"
-                st.subheader(number, anchor=False, text_alignment="center")
+                st.subheader(item.number, anchor=False, text_alignment="center")
                 label = f"{item.mark} {item.label}".strip()
                 link(item.page, label, help=item.help, **item.query)
+
+
+def count_line(items: Sequence[Counter]) -> None:
+    """Draw the counter strip over a list, on one line: the list is what matters there."""
+    with st.container(horizontal=True, gap="small"):
+        for item in items:
+            label = f"{item.mark} {item.number} {item.label}".strip()
+            link(item.page, label, help=item.help, **item.query)
 
 
 def link(page: str, label: str, *, icon: str = "", help: str | None = None, **query: str) -> None:

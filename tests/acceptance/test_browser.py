@@ -44,3 +44,17 @@ def test_a_form_becomes_a_pdf(house, browser_page, tmp_path):
     assert "Units by region" in text
     assert all(f"Region {i}" in text for i in (1, 60, 120))
     assert text.count("units") >= len(pdf.pages) > 1, "each page repeats the head of the table"
+
+
+def test_a_counter_puts_its_filter_into_the_address_of_its_own_page(house, browser_page):
+    house.cli("users", "add", "clara", "--role", "ops")
+    house.cli("tasks", "submit", "probe", "--payload", "-", input="{}")
+    browser_page.goto("/auth/login?" + house.cli("users", "link", "clara").stdout.strip().partition("?")[2])
+    browser_page.goto("/tasks")
+    counter = browser_page.get_by_role("link", name=re.compile(r"\d+ Failed$"))
+    expect(counter).to_be_visible(timeout=30_000)
+    counter.click()
+    expect(browser_page).to_have_url(re.compile(r"/tasks\?state=Failed$"), timeout=30_000)
+    expect(browser_page.get_by_role("button", name="Failed", exact=True)).to_have_attribute(
+        "aria-pressed", "true", timeout=30_000
+    )

@@ -34,6 +34,12 @@ def browse(data_dir, monkeypatch):
     return open_page
 
 
+def counters(at):
+    """The counter strip over a list: number and word with the filter each links to."""
+    links = [link.proto for link in at.get("page_link") if "state=" in link.proto.query_string]
+    return {link.label.partition("] ")[2]: link.query_string for link in links}
+
+
 NAMES = {Role.VIEWER: "vera", Role.STAFF: "ada", Role.OPS: "grace", Role.ADMIN: "root"}
 
 

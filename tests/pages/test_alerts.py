@@ -1,5 +1,7 @@
 """Alerts, from the entry script."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine import clock
@@ -9,7 +11,7 @@ from engine.records import db
 from engine.records.alerts import Rule
 from engine.services import alerts
 from engine.words import Actor, Role
-from tests.pages.conftest import texts
+from tests.pages.conftest import counters, texts
 
 
 @pytest.fixture
@@ -89,3 +91,24 @@ def test_thresholds_and_values_have_their_unit_and_separators(browse, ringing):
     assert any("alarm above 2,000 ms" in box.label for box in at.expander)
     at.button(key="Save-slow-requests").click().run()
     assert [toast.value for toast in at.toast] == ["Requests are slow: alarm above 2,000 ms."]
+
+
+def test_counters_lead_to_the_rules_they_counted(browse, ringing):
+    olga = Actor("olga", Role.OPS)
+    alerts.mute(olga, "stalled", clock.now_ms() + 3_600_000)
+    alerts.mute(olga, "disk", clock.now_ms() + 3_600_000)  # its alert is open: that counts more
+    rule = next(rule for rule in alerts.DEFAULTS if rule.id == "missed")
+    alerts.save(olga, replace(rule, enabled=False))
+    shown = counters(browse(Role.VIEWER, "alerts"))
+    assert shown == {
+        "1 Alert": "state=Alert",
+        "1 Muted": "state=Muted",
+        "6 Good": "state=Good",
+        "1 Off": "state=Off",
+    }
+    for state, n in (("Alert", 1), ("Muted", 1), ("Good", 6), ("Off", 1)):
+        assert len(browse(Role.VIEWER, "alerts", state=state).expander) == n
+
+
+def test_a_state_without_rules_says_so(browse, ringing):
+    assert "All 9 rules were searched" in texts(browse(Role.VIEWER, "alerts", state="Muted"))

@@ -10,7 +10,7 @@ from engine.records import db, users
 from engine.services import schedules
 from engine.words import Actor, Role
 from tests.lib.http.hostile import answer
-from tests.pages.conftest import texts
+from tests.pages.conftest import counters, texts
 from tests.task_kit import run_next
 
 ADA = Actor("ada", Role.STAFF)
@@ -29,6 +29,14 @@ def press(at, label):
 
 def calls(type_name="api_call"):
     return tasks.page(ADA, type_name=type_name).items
+
+
+def test_counters_lead_to_the_calls_they_counted(browse):
+    for name in ("ada", "bob"):
+        lifecycle.submit(Actor(name, Role.OPS), "api_call", {"url": "https://api.example.com/"})
+    lifecycle.submit(ADA, "report", {"report": "performance_summary", "params": {}})
+    assert counters(browse(Role.STAFF, "api_calls"))["1 Queued"] == "state=Queued&type=API+call"
+    assert counters(browse(Role.OPS, "api_calls"))["2 Queued"] == "state=Queued&type=API+call"
 
 
 def test_nothing_was_called_yet(browse):

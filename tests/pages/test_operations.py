@@ -7,7 +7,7 @@ from engine.queries import queue, workers
 from engine.records import db
 from engine.records import workers as rows
 from engine.words import Actor, Role
-from tests.pages.conftest import texts
+from tests.pages.conftest import counters, texts
 
 GRACE = Actor("grace", Role.OPS)
 
@@ -92,3 +92,8 @@ def test_others_do_not_have_the_page(browse, role):
 def test_system_types_cannot_be_paused(browse):
     at = browse(Role.OPS, "operations")
     assert "Clean-up" not in at.selectbox[0].options
+
+
+def test_counters_lead_to_the_tasks_they_counted(browse):
+    lifecycle.submit(GRACE, "probe", {})
+    assert counters(browse(Role.OPS, "operations"))["1 Queued"] == "state=Queued"

@@ -8,7 +8,7 @@ from engine import clock, lifecycle
 from engine.queries import tasks
 from engine.registry import get
 from engine.words import Actor, Outcome, Role, TaskState
-from tests.pages.conftest import texts
+from tests.pages.conftest import counters, texts
 
 ADA = Actor("ada", Role.STAFF)
 
@@ -30,6 +30,21 @@ def test_ordering_hands_over_and_returns_at_once(browse):
     assert (task.owner, task.state) == ("ada", TaskState.QUEUED)
     assert "**Performance summary**" in texts(at)
     assert at.toast[0].value.startswith("Ordered.")
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "query"), [(Role.STAFF, "ada", ""), (Role.OPS, "grace", "&owner=grace")]
+)
+def test_counters_lead_to_ones_own_reports(browse, role, name, query):
+    wanted = {"report": "performance_summary", "params": {}}
+    for owner in (Actor(name, Role.OPS), Actor("bob", Role.OPS)):
+        lifecycle.submit(owner, "report", wanted)
+    lifecycle.submit(Actor(name, Role.OPS), "probe", {})
+    shown = counters(browse(role, "reports"))
+    assert shown == {
+        f"{n} {word}": f"state={word}&type=Report{query}"
+        for n, word in ((0, "Running"), (1, "Queued"), (0, "Succeeded"), (0, "Failed"))
+    }
 
 
 def test_each_report_has_a_form_made_of_its_model(browse):

@@ -8,7 +8,7 @@ from engine.records import db, users
 from engine.services import schedules
 from engine.ui.schedules import board
 from engine.words import Actor, Role
-from tests.pages.conftest import texts
+from tests.pages.conftest import counters, texts
 
 GRACE = Actor("grace", Role.OPS)
 
@@ -29,6 +29,21 @@ def stored():
     return [dict(row) for row in found]
 
 
+@pytest.mark.parametrize(("state", "name"), [("Active", "night"), ("Paused", "asleep")])
+def test_a_counter_leads_to_the_schedules_it_counted(browse, state, name):
+    add()
+    schedules.pause(GRACE, add(name="asleep").id)
+    at = browse(Role.OPS, "schedules", state=state)
+    links = [link.proto.label for link in at.get("page_link") if "id=" in link.proto.query_string]
+    assert links == [f"**{name}**"]
+    assert set(counters(at)) == {"1 Active", "1 Paused"}
+
+
+def test_a_state_without_schedules_says_so(browse):
+    add()
+    assert "All 1 schedules were searched" in texts(browse(Role.OPS, "schedules", state="Paused"))
+
+
 def test_no_schedules_yet(browse):
     at = browse(Role.STAFF, "schedules")
     assert not at.exception
@@ -45,7 +60,7 @@ def test_the_list_shows_rule_plan_and_owner(browse):
     assert "Europe/Berlin" in shown
     assert "Paused" in shown
     assert "has not run yet" in shown
-    assert "1 active, 1 paused" in shown
+    assert counters(at) == {"1 Active": "state=Active", "1 Paused": "state=Paused"}
 
 
 def test_search_that_hides_everything_says_so(browse):

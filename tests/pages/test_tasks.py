@@ -4,7 +4,7 @@ import pytest
 
 from engine import lifecycle
 from engine.words import Actor, Role, TaskState
-from tests.pages.conftest import texts
+from tests.pages.conftest import counters, texts
 
 GRACE, ADA = Actor("grace", Role.OPS), Actor("ada", Role.OPS)
 
@@ -27,6 +27,19 @@ def test_the_list_shows_what_the_viewer_may_see(browse):
     assert "owner" not in mine.value.columns
     (all_,) = browse(Role.OPS, "tasks").dataframe
     assert list(all_.value["what"]) == ["Probe: for grace", "Probe: for ada"]
+
+
+def test_counters_lead_to_the_rows_they_counted(browse):
+    lifecycle.submit(ADA, "probe", {})
+    for note in ("first", "second"):
+        lifecycle.submit(GRACE, "probe", {"note": note})
+    shown = counters(browse(Role.OPS, "tasks", state="Failed"))
+    assert shown["3 Queued"] == "state=Queued"
+    assert "0 Failed" in shown
+    assert len(shown) == 6
+    (listed,) = browse(Role.OPS, "tasks", state="Queued").dataframe
+    assert len(listed.value) == 3
+    assert "1 Queued" in counters(browse(Role.STAFF, "tasks"))
 
 
 def test_the_filter_in_the_address_is_the_filter_of_the_list(browse):

@@ -73,3 +73,26 @@ def test_ended_tasks_are_counted_by_hour_with_a_row_for_each_quiet_hour(data_dir
 def test_nothing_ended_is_no_rows(data_dir):
     submit(ADA)
     assert overview.ended(since_ms=0, bucket_ms=HOUR_MS).num_rows == 0
+
+
+def test_tasks_of_one_type_or_owner_are_counted_alone(data_dir):
+    submit(ADA)
+    submit(BOB)
+    lifecycle.submit(ADA, "report", {"report": "performance_summary", "params": {}})
+
+    def queued(actor, **narrowed):
+        return overview.tally(actor, **narrowed).n[TaskState.QUEUED]
+
+    staff = Actor("ada", Role.STAFF)
+    assert [queued(OPS, type_name="probe"), queued(OPS, owner="ada"), queued(OPS)] == [2, 2, 3]
+    assert queued(OPS, type_name="probe", owner="ada") == 1
+    assert [queued(staff, type_name="probe"), queued(staff, owner="bob")] == [1, 2]  # never those of others
+
+
+def test_beyond_the_newest_every_count_is_a_lower_bound(data_dir, monkeypatch):
+    monkeypatch.setattr(overview, "NEWEST", 2)
+    for _ in range(3):
+        submit(ADA)
+    tally = overview.tally(OPS, type_name="probe")
+    assert (tally.n[TaskState.QUEUED], tally.most) == (2, 0)
+    assert overview.tally(OPS, type_name="report").most == 2

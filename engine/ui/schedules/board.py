@@ -45,6 +45,17 @@ LOOKS: Mapping[str, Look] = {
 }
 
 
+def counters(counts: Mapping[str, int]) -> None:
+    """Draw how many schedules run by themselves and how many are paused, each a link to these."""
+    active, paused = ":green[:material/event_repeat:]", ":gray[:material/pause:]"
+    widgets.count_line(
+        [
+            widgets.Counter("Active", counts["enabled"], "schedules", {"state": "Active"}, active),
+            widgets.Counter("Paused", counts["paused"], "schedules", {"state": "Paused"}, paused),
+        ]
+    )
+
+
 def row(item: Listed, actor: Actor) -> None:
     """Draw one schedule of the list as a card."""
     schedule = item.schedule
