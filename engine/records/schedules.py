@@ -66,6 +66,7 @@ class Schedule:
             "next_run": clock.iso(self.next_at_ms) if self.enabled else None,
             "created_at": clock.iso(self.created_at_ms),
             "changed_at": clock.iso(self.changed_at_ms),
+            "removed_at": clock.iso(self.removed_at_ms),
         }
 
 

@@ -28,6 +28,7 @@ STATUS: tuple[tuple[type[errors.OffloadError], int], ...] = (
     (errors.OffloadError, 500),
 )
 BUSY_RETRY_S = 5
+MALFORMED = "malformed_json"
 
 _PLACES = ("body", "query", "path", "header", "form")
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
@@ -67,6 +68,8 @@ def answer(
 
 def status_of(error: errors.OffloadError) -> int:
     """Return the HTTP status an error of ours is answered with."""
+    if error.code == MALFORMED:
+        return 400
     return next(status for kind, status in STATUS if isinstance(error, kind))
 
 
@@ -96,7 +99,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
         message = (
             f"The body is not valid JSON: {found[0]['ctx']['error']} at character {found[0]['loc'][-1]}."
         )
-        return answer(errors.InvalidInput(message, code="malformed_json"), request.scope, status=400)
+        return answer(errors.InvalidInput(message, code=MALFORMED), request.scope)
     if isinstance(found[0].get("input"), bytes):  # FastAPI reads JSON only from what is called JSON
         ours = errors.InvalidInput("Send the body as Content-Type: application/json.", code=_CODES[415])
         return answer(ours, request.scope, status=415)
@@ -111,7 +114,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 400 and isinstance(error.__cause__, ValueError | RecursionError):
         # FastAPI: what its JSON parser trips over otherwise (bytes, depth, digits of a number)
         message = f"The body is not valid JSON: {error.__cause__}."
-        return answer(errors.InvalidInput(message, code="malformed_json"), request.scope, status=400)
+        return answer(errors.InvalidInput(message, code=MALFORMED), request.scope)
     code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
     message = _MESSAGES.get(error.status_code, str(error.detail))
     ours = errors.OffloadError(message, code=code)

@@ -12,6 +12,7 @@ from engine.services.schedules.drafts import Draft
 
 COLUMNS = tuple(Draft.model_fields)
 _PAYLOAD = "payload."
+_ROWS = "schedules"
 
 
 def read(data: str | bytes) -> list[dict[str, Any]]:
@@ -44,11 +45,18 @@ def _read_json(text: str) -> list[dict[str, Any]]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"The rows are not JSON: {error}.", code="invalid_json") from error
-    rows = found.get("schedules") if isinstance(found, dict) else found
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InvalidInput("Give an array of objects, one for each schedule.", code="invalid_json")
-    return rows
+        raise InvalidInput(f"The rows are not JSON: {error}.", code="malformed_json") from error
+    given = found if isinstance(found, dict) else {_ROWS: found}
+    rows = given.get(_ROWS)
+    fields = dict.fromkeys(given.keys() - {_ROWS}, "there is no such field beside the rows")
+    if not isinstance(rows, list):
+        fields[_ROWS] = "give an array of objects, one for each schedule"
+    else:
+        wrong = (index for index, row in enumerate(rows) if not isinstance(row, dict))
+        fields |= {f"{_ROWS}.{index}": "give an object" for index in wrong}
+    if fields:
+        raise InvalidInput("This is no array of schedules; nothing was stored.", fields=fields)
+    return [dict(row) for row in rows or ()]
 
 
 def _read_csv(text: str) -> list[dict[str, Any]]:

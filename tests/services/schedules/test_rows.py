@@ -55,10 +55,10 @@ def test_broken_payload_and_extra_cells_stay_for_the_draft_to_refuse():
         ("", "batch_size"),
         ("  \n ", "batch_size"),
         (b"name\n\xff\xfe", "not_text"),
-        ("[1]", "invalid_json"),
-        ("{}", "invalid_json"),
-        ("[", "invalid_json"),
-        ("[" * 100_000, "invalid_json"),
+        ("[1]", "invalid_input"),
+        ("{}", "invalid_input"),
+        ("[", "malformed_json"),
+        ("[" * 100_000, "malformed_json"),
         ("name,colour\na,red\n", "invalid_csv"),
         ('name,cron\n"a,b\n', "invalid_csv"),
     ],
@@ -72,3 +72,18 @@ def test_what_is_no_batch_is_refused(data, code):
 def test_size_is_bounded():
     with pytest.raises(TooLarge):
         read_rows("x" * (1024 * 1024 + 1))
+
+
+@pytest.mark.parametrize(
+    ("data", "fields"),
+    [
+        ('{"rows": []}', {"rows", "schedules"}),
+        ('{"schedules": [], "owner": "ann"}', {"owner"}),
+        ('{"schedules": {}}', {"schedules"}),
+        ('[{}, 1, "x"]', {"schedules.1", "schedules.2"}),
+    ],
+)
+def test_names_what_is_no_row(data, fields):
+    with pytest.raises(InvalidInput) as caught:
+        read_rows(data)
+    assert set(caught.value.fields) == fields

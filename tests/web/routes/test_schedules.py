@@ -85,6 +85,15 @@ def test_batch_in_json_and_csv_is_all_or_nothing(olga):
     assert n_schedules() == 5
     for data in (b"", b"[1]", b"\xff", json.dumps({"schedules": rows * 200}).encode()):
         assert olga.post(f"{BASE}/batch", content=data).status_code == 422
+    broken = olga.post(f"{BASE}/batch", content=b"{")
+    assert (broken.status_code, broken.json()["error"]["code"]) == (400, "malformed_json")
+
+
+def test_a_removed_schedule_says_so(olga):
+    path = f"{BASE}/{add(olga)['schedule_id']}"
+    assert olga.get(path).json()["removed_at"] is None
+    assert olga.delete(path).status_code == 200
+    assert olga.get(path).json()["removed_at"] == olga.get(path).json()["history"][0]["at"]
 
 
 def test_stats_and_forecast(olga):
