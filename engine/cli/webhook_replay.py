@@ -15,14 +15,14 @@ from engine.services import webhooks
 @click.option("--failed", is_flag=True, help="All that failed since --since.")
 @click.option("--since", type=MOMENT, help="ISO 8601 with its offset.")
 @click.option("--endpoint", "endpoint_id", help="With --failed, only those of one endpoint.")
-@click.option("--owner", default="system", show_default=True, help="With --failed, whose deliveries.")
+@click.option("--owner", help="With --failed, only those of one person.")
 @format_option
 def replay(
     delivery_id: str | None,
     failed: bool,
     since: datetime | None,
     endpoint_id: str | None,
-    owner: str,
+    owner: str | None,
     fmt: str,
 ) -> None:
     """Deliver again what has ended: DELIVERY_ID, or everything that failed since a time."""
@@ -35,7 +35,11 @@ def replay(
     else:
         assert since is not None
         ids = webhooks.replay_failed(
-            COMMAND_LINE, since_ms=clock.to_ms(since), endpoint_id=endpoint_id, owner=owner
+            COMMAND_LINE,
+            since_ms=clock.to_ms(since),
+            endpoint_id=endpoint_id,
+            owner=owner,
+            everybody=owner is None,
         )
     if fmt == "json":
         print_json({"n_deliveries": len(ids), "delivery_ids": ids})

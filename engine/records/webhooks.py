@@ -298,11 +298,14 @@ def is_under_way(reader: Reader, delivery_id: str, type_name: str) -> bool:
     return row is not None
 
 
-def ended_badly(reader: Reader, owner: str, since_ms: int, endpoint_id: str | None, limit: int) -> list[str]:
-    """Return the ids of an owner's deliveries that failed since a time, oldest first."""
+def ended_badly(
+    reader: Reader, owner: str | None, since_ms: int, endpoint_id: str | None, limit: int
+) -> list[str]:
+    """Return the ids of the deliveries that failed since a time, of an owner or of all, oldest first."""
     rows = reader.read(
         """select id from webhook_deliveries
-           where owner = :owner and state in ('failed', 'dropped') and created_at_ms >= :since
+           where owner = coalesce(:owner, owner) and created_at_ms >= :since
+               and state in ('failed', 'dropped')
                and coalesce(endpoint_id, '') = coalesce(:endpoint, endpoint_id, '')
            order by seq limit :limit""",
         owner=owner,

@@ -72,9 +72,10 @@ def test_replay_repeats_what_failed(data_dir):
     from engine.records import db
     from engine.services import webhooks
     from engine.words import SYSTEM
+    from tests.engine_kit import ANN
 
     tasks.load()
-    made = webhooks.create(SYSTEM, {"url": "https://hooks.example.com/"})
+    made = webhooks.create(ANN, {"url": "https://hooks.example.com/"})
     with db.main().write() as tx:
         delivery_id = lifecycle.emit_test(tx, made.endpoint)
     (task_id,) = [row["id"] for row in db.main().read("select id from tasks")]

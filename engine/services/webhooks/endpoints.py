@@ -180,17 +180,26 @@ def replay(actor: Actor, delivery_id: str) -> str:
 
 
 def replay_failed(
-    actor: Actor, *, since_ms: int, endpoint_id: str | None = None, owner: str | None = None
+    actor: Actor,
+    *,
+    since_ms: int,
+    endpoint_id: str | None = None,
+    owner: str | None = None,
+    everybody: bool = False,
 ) -> list[str]:
-    """Deliver again all of an owner's deliveries that failed since a time; return their ids.
+    """Deliver again what failed since a time: of an endpoint, an owner or everybody, else the actor's own.
 
-    At most 500 in one call, the oldest first. Another owner's than the actor's are for ops.
+    Return the ids; at most 500 in one call, the oldest first. What is others' is for ops. An endpoint that
+    is not there is NotFound, so that a wrong id does not look like nothing to repeat.
     """
     _staff(actor)
-    if owner is not None and not actor.may_see(owner):
+    if not actor.may_see(owner or actor.name) or (everybody and not actor.role.includes(Role.OPS)):
         raise Forbidden("Deliveries of others are for the role ops.")
+    whose = owner or (None if everybody or endpoint_id else actor.name)
     with db.main().write() as tx:
-        found = webhooks.ended_badly(tx, owner or actor.name, since_ms, endpoint_id, _REPLAYED_AT_ONCE)
+        if endpoint_id is not None:
+            _required(tx, actor, endpoint_id)
+        found = webhooks.ended_badly(tx, whose, since_ms, endpoint_id, _REPLAYED_AT_ONCE)
         ids = [i for i in found if not webhooks.is_under_way(tx, i, lifecycle.DELIVERY_TYPE)]
         for delivery_id in ids:
             webhooks.begin_again(tx, delivery_id, clock.now_ms())

@@ -6,7 +6,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from engine import lifecycle
-from engine.errors import Conflict, InvalidInput
+from engine.errors import Conflict, Forbidden, InvalidInput, NotFound
 from engine.queries import webhooks as reads
 from engine.records import db, tasks
 from engine.services import webhooks
@@ -469,6 +469,27 @@ def test_all_that_failed_since_a_time_is_replayed(server, ann_made, settings, wa
         wall.advance(60)
     assert len(webhooks.replay_failed(ANN, since_ms=since[1])) == 2
     assert webhooks.replay_failed(BOB, since_ms=0) == []
+
+
+def test_ops_replay_what_failed_of_others(server, ann_made, settings):
+    settings(webhook_delays_s="")
+    server.on["/hook"] = answer(status="500 Broken")
+    end_a_job()
+    run_next()
+    failed = [row["delivery_id"] for row in deliveries()]
+    endpoint_id = ann_made.endpoint.id
+    assert webhooks.replay_failed(OPS, since_ms=0) == []
+    with pytest.raises(Forbidden):
+        webhooks.replay_failed(BOB, since_ms=0, everybody=True)
+    for whose in ({"endpoint_id": endpoint_id}, {"everybody": True}, {"owner": ANN.name}):
+        assert webhooks.replay_failed(OPS, since_ms=0, **whose) == failed
+        run_next()
+
+
+def test_a_replay_of_an_endpoint_that_is_not_there_is_an_error(ann_made):
+    for actor, endpoint_id in ((ANN, "nope"), (BOB, ann_made.endpoint.id)):
+        with pytest.raises(NotFound):
+            webhooks.replay_failed(actor, since_ms=0, endpoint_id=endpoint_id)
 
 
 def test_a_delivery_that_is_just_ending_is_not_replayed_with_the_others(server, ann_made):
