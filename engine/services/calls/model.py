@@ -20,6 +20,16 @@ _MOST_PARAMS = 100
 _LONGEST_TTL_S = 7 * 86_400
 
 Scalar = str | int | float | bool
+
+
+def _value(value: object) -> object:
+    """Refuse what no query holds, in one sentence in place of one for each type it is not."""
+    if all(isinstance(one, Scalar) for one in (value if isinstance(value, list) else [value])):
+        return value
+    raise ValueError("write text, a number, true or false, or a list of these")
+
+
+Param = Annotated[Scalar | list[Scalar], BeforeValidator(_value)]
 Method = Annotated[
     Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
     BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
@@ -34,7 +44,7 @@ class ApiCall(Body):
     method: Method = Field("GET", description="GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS")
     url: str = Field(description="http:// or https:// address of a public server")
     headers: dict[str, str] = Field(default_factory=dict, description="Headers to send")
-    params: dict[str, Scalar | list[Scalar]] = Field(
+    params: dict[str, Param] = Field(
         default_factory=dict, max_length=_MOST_PARAMS, description="Added to the address as a query"
     )
     body_json: Any = Field(None, alias="json", description="A body to send as JSON")

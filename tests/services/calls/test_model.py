@@ -37,7 +37,9 @@ def refused(**fields):
         ({"cache_ttl_s": -1}, "cache_ttl_s"),
         ({"method": "POST", "json": 1, "text": "a"}, "payload"),
         ({"json": {}}, "payload"),
-        ({"params": {"a": {"b": 1}}}, "params.a.str"),
+        ({"params": {"a": {"b": 1}}}, "params.a"),
+        ({"params": {"a": None}}, "params.a"),
+        ({"params": {"a": [1, None]}}, "params.a"),
         ({"unknown": 1}, "unknown"),
     ],
 )
