@@ -11,8 +11,8 @@ from engine.cli.output import format_option, print_json
 from engine.errors import InvalidInput
 from engine.lib import addresses
 
-_LINES = click.File("r", encoding="utf-8", errors="surrogateescape")
-"""Bytes that are no UTF-8 spoil their own line only."""
+_LINES = click.File("r", encoding="utf-8-sig", errors="surrogateescape")
+"""Bytes that are no UTF-8 spoil their own line only; a byte order mark, as Windows writes it, spoils none."""
 
 
 @click.group()

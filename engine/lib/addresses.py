@@ -22,6 +22,8 @@ import psutil
 from engine import clock, settings
 
 _MAX_CHARS = 4_096
+_IDEOGRAPHIC_STOP = "\u3002"
+"""A dot to IDNA (RFC 3490, 3.1), though NFKC leaves it alone; its wide and halfwidth forms it does not."""
 _MAX_HOST_CHARS = 253
 _OWN_ADDRESSES_KEPT_S = 60
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -226,7 +228,7 @@ def _ascii(written: str) -> tuple[str, str | None]:
     """Return a host in small ASCII letters, or why it has none."""
     if written.isascii():
         return written.lower(), None
-    if unicodedata.normalize("NFKC", written) != written:
+    if _IDEOGRAPHIC_STOP in written or unicodedata.normalize("NFKC", written) != written:
         return "", "the host is spelt with look-alike characters"
     try:
         return idna.encode(written.lower()).decode("ascii"), None

@@ -54,6 +54,11 @@ def test_answers_each_line_of_a_batch_in_order(data_dir):
     assert set(found[0]) == {"url", "allowed", "reason"}
 
 
+def test_a_byte_order_mark_spoils_no_line(data_dir):
+    found = run("--batch", "-", text=b'\xef\xbb\xbf{"url": "http://a.com/"}\r\n{"url": "http://b.com/"}\r\n')
+    assert [json.loads(line)["allowed"] for line in found.stdout.splitlines()] == [True, True]
+
+
 @pytest.mark.parametrize("args", [[], ["http://a.com", "--batch", "-"]])
 def test_needs_one_source(data_dir, args):
     assert CliRunner().invoke(command, ["check", *args], input="").exception

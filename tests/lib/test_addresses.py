@@ -82,7 +82,7 @@ def test_is_never_laxer_than_the_standard_library(address):
     [
         "http://127.1/", "http://0177.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://0x7f000001/",
         "http://0/", "http://127.0.0.1./", "http://1.2.3.4.5/", "http://08.8.8.8/", "http://8.8.8.256/",
-        "http://１２７.0.0.1/", "http://127。0。0。1/", "http://①.example.com/", "http://ｅxample.com/",
+        "http://１２７.0.0.1/", "http://127。0。0。1/", "http://example。com/", "http://①.example.com/", "http://ｅxample.com/",
         "http://user@example.com/", "http://@example.com/", "http://user:pw@example.com/",
         "http://evil.com\\@127.0.0.1/", "http://evil.com\\.example.com/", "http://exa mple.com/",
         "http://example.com/ ", " http://example.com/", "http://example.com/\r\nHost: a", "http://exam\tple.com",
