@@ -50,12 +50,12 @@ def _read_json(text: str) -> list[dict[str, Any]]:
     rows = given.get(_ROWS)
     fields = dict.fromkeys(given.keys() - {_ROWS}, "there is no such field beside the rows")
     if not isinstance(rows, list):
-        fields[_ROWS] = "give an array of objects, one for each schedule"
+        fields[_ROWS] = "give an array"
     else:
         wrong = (index for index, row in enumerate(rows) if not isinstance(row, dict))
         fields |= {f"{_ROWS}.{index}": "give an object" for index in wrong}
     if fields:
-        raise InvalidInput("This is no array of schedules; nothing was stored.", fields=fields)
+        raise InvalidInput("Give an array of objects, one for each schedule.", fields=fields)
     return [dict(row) for row in rows or ()]
 
 
