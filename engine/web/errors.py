@@ -1,5 +1,6 @@
 """Every failure in one shape: `{"error": {"code", "message", "fields"?}, "correlation_id"}`."""
 
+import errno
 import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -29,6 +30,7 @@ STATUS: tuple[tuple[type[errors.OffloadError], int], ...] = (
 )
 BUSY_RETRY_S = 5
 MALFORMED = "malformed_json"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 _PLACES = ("body", "query", "path", "header", "form")
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
@@ -41,6 +43,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(db.LockedOrFull, _busy)
+    app.add_exception_handler(OSError, _full)
     app.add_exception_handler(UnicodeEncodeError, _not_text)
 
 
@@ -133,6 +136,13 @@ async def _busy(request: Request, error: Exception) -> JSONResponse:
     log.get(__name__).error("database not available", error=str(error))
     ours = errors.Unavailable("The database is busy or the disk is full; nothing was stored. Try again.")
     return answer(ours, request.scope, headers={"Retry-After": str(BUSY_RETRY_S)})
+
+
+async def _full(request: Request, error: Exception) -> JSONResponse:
+    """Answer for a disk with no room for a file as for one with no room for a row."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return await _busy(request, error)
+    raise error
 
 
 async def _not_text(request: Request, error: Exception) -> JSONResponse:

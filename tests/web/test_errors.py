@@ -1,3 +1,4 @@
+import errno
 import sqlite3
 
 import pytest
@@ -50,6 +51,8 @@ KINDS = {
     "off": ours.Unavailable(),
     "large": ours.TooLarge(),
     "busy": sqlite3.OperationalError("database is locked"),
+    "full": OSError(errno.ENOSPC, "No space left on device"),
+    "unreadable": PermissionError(errno.EACCES, "Permission denied"),
     "other": ours.LeaseLost(),
 }
 
@@ -66,6 +69,8 @@ KINDS = {
         ("off", 503, "unavailable"),
         ("large", 413, "too_large"),
         ("busy", 503, "unavailable"),
+        ("full", 503, "unavailable"),
+        ("unreadable", 500, "internal_error"),
         ("other", 500, "lease_lost"),
     ],
 )
