@@ -16,6 +16,8 @@ from engine.lib.tables.shape import Limits, refuse
 
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 _ENTRIES = 10_000
+_ROWS = 1_048_576
+"""What a sheet can have (Excel, specifications and limits): openpyxl fills gaps of any size with rows."""
 _NOT_A_WORKBOOK = "The file is not an Excel workbook (.xlsx), whatever its name says."
 # What a damaged or hostile workbook makes openpyxl raise: it checks little before it reads.
 _DAMAGE = (
@@ -74,9 +76,10 @@ def _cells(values: Any, formulas: Any) -> Iterator[Sequence[str]]:
     for sheet in (values, formulas):
         sheet.reset_dimensions()  # what the file claims about its size is often wrong
     try:
-        for row, typed in zip(
-            values.iter_rows(values_only=True), formulas.iter_rows(values_only=True), strict=True
-        ):
+        both = zip(values.iter_rows(values_only=True), formulas.iter_rows(values_only=True), strict=True)
+        for number, (row, typed) in enumerate(both, 1):
+            if number > _ROWS:
+                raise refuse(f"The sheet has a cell below row {_ROWS:,}, the last one of Excel.")
             yield [_text(typed[at] if value is None else value) for at, value in enumerate(row)]
     except _DAMAGE as error:
         raise refuse(f"The sheet is damaged: {type(error).__name__}.") from error

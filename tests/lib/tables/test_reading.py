@@ -151,16 +151,28 @@ def test_archive_that_unpacks_to_too_much_is_refused_unread(read):
     assert "larger than 2 MB" in refused(read, content, "xlsx", Limits(inflated_bytes=2 * 1024 * 1024))
 
 
-def test_entity_bomb_is_refused(read):
-    bomb = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+def tampered(change):
+    """A workbook of one column, the text of whose sheet was changed."""
     source = io.BytesIO(workbook([["a"], ["x"]]))
     file = io.BytesIO()
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(file, "w") as new:
         for entry in old.infolist():
             text = old.read(entry).decode()
-            sheet = "sheet1" in entry.filename
-            new.writestr(entry.filename, bomb + text.partition("?>")[2] if sheet else text)
-    assert "damaged" in refused(read, file.getvalue(), "xlsx")
+            new.writestr(entry.filename, change(text) if "sheet1" in entry.filename else text)
+    return file.getvalue()
+
+
+def test_entity_bomb_is_refused(read):
+    bomb = '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+    content = tampered(lambda text: bomb + text.partition("?>")[2])
+    assert "damaged" in refused(read, content, "xlsx")
+
+
+def test_row_that_excel_does_not_have_is_refused_before_all_rows_above_it_are_made(read):
+    content = tampered(
+        lambda text: text.replace('"A2"', '"A99999999999"').replace('r="2"', 'r="99999999999"')
+    )
+    assert "below row 1,048,576" in refused(read, content, "xlsx")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "A.CSV", "b.tsv"])
