@@ -88,13 +88,14 @@ def retry(
 
 
 def purge(actor: Actor, type_name: str | None = None) -> int:
-    """Cancel all waiting tasks, or those of one type; return how many. Nothing is deleted.
+    """Cancel all tasks that wait now, or those of one type; return how many. Nothing is deleted.
 
+    What is submitted meanwhile stays: otherwise a purge under steady load would never end.
     Raises InvalidInput for a type of which there is neither code nor a waiting task.
     """
     _ops(actor)
-    purged = 0
-    while batch := _purge_batch(actor, type_name):
+    purged, newest = 0, tasks.newest_seq(db.main())
+    while batch := _purge_batch(actor, type_name, newest):
         purged += batch
     if not purged and type_name is not None:
         _known_type(type_name)
@@ -121,10 +122,10 @@ def resume(actor: Actor, scope: str = "*") -> bool:
         return workers.resume(tx, scope)
 
 
-def _purge_batch(actor: Actor, type_name: str | None) -> int:
+def _purge_batch(actor: Actor, type_name: str | None, newest: int) -> int:
     with db.main().write() as tx:
         now_ms = clock.now_ms()
-        batch = tasks.waiting(tx, type_name, _system_types(), _PURGED_AT_ONCE)
+        batch = tasks.waiting(tx, type_name, _system_types(), newest, _PURGED_AT_ONCE)
         for task in batch:
             tasks.end_waiting(tx, task, TaskState.CANCELLED, now_ms=now_ms)
             announce.ended(tx, task, TaskState.CANCELLED)

@@ -327,13 +327,22 @@ def expired(reader: Reader, now_ms: int, limit: int) -> list[Task]:
     return [Task.from_row(row) for row in rows]
 
 
-def waiting(reader: Reader, type_name: str | None, except_types: Sequence[str], limit: int) -> list[Task]:
-    """Return waiting tasks, oldest first, of one type or of all types, but none of the excepted ones."""
+def newest_seq(reader: Reader) -> int:
+    """Return the number of the task submitted last; 0 when there is none."""
+    return int(reader.value("select coalesce(max(seq), 0) from tasks"))
+
+
+def waiting(
+    reader: Reader, type_name: str | None, except_types: Sequence[str], newest: int, limit: int
+) -> list[Task]:
+    """Return tasks waiting up to number `newest`, oldest first, of one type or all but the excepted ones."""
     names, excepted = listed("except", [*except_types, ""])
     rows = reader.read(
         f"""select * from tasks where state in ('scheduled', 'queued', 'retrying')
-               and type = coalesce(:type, type) and type not in ({names}) order by seq limit :limit""",
+               and type = coalesce(:type, type) and type not in ({names}) and seq <= :newest
+               order by seq limit :limit""",
         type=type_name,
+        newest=newest,
         limit=limit,
         **excepted,
     )

@@ -2,7 +2,7 @@ import pytest
 
 from engine import lifecycle, registry
 from engine.errors import Conflict, Forbidden, InvalidInput, LeaseLost, NotFound
-from engine.lifecycle import Ending
+from engine.lifecycle import Ending, control
 from engine.records import db
 from engine.words import SYSTEM, Outcome, Role
 from tests.engine_kit import (
@@ -246,6 +246,20 @@ def test_purge_cancels_what_waits_and_deletes_nothing(wall):
 def test_purge_goes_beyond_one_batch():
     lifecycle.submit_many(ANN, "job", [{}] * 2_500)
     assert lifecycle.purge(OPS) == 2_500
+
+
+def test_purge_leaves_what_is_submitted_meanwhile_and_so_ends(monkeypatch):
+    submit()
+    purge_batch, later = control._purge_batch, []
+
+    def and_another_comes(*args):
+        assert len(later) < 3, "a purge that never ends"
+        later.append(submit())
+        return purge_batch(*args)
+
+    monkeypatch.setattr(control, "_purge_batch", and_another_comes)
+    assert lifecycle.purge(OPS) == 1
+    assert {state(task) for task in later} == {"queued"}
 
 
 def test_purge_of_a_type_that_never_was_is_refused_but_not_of_one_whose_code_is_gone(monkeypatch):
