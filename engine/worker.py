@@ -44,7 +44,10 @@ class Worker(Consumer):  # type: ignore[misc]
 
     def __init__(self, huey: OffloadHuey, **options: Any) -> None:
         log.take_over("huey", but=_FAILED_ATTEMPT)
-        chosen = with_our_defaults(options)
+        try:
+            chosen = with_our_defaults(options)
+        except InvalidInput as error:  # huey_consumer would show a traceback
+            raise SystemExit(f"Error: {error.message}") from error
         super().__init__(huey, **chosen)
         self._pulse = Pulse(huey, chosen["workers"], DUTIES)
 
@@ -73,6 +76,8 @@ def with_our_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidInput(
             "Offload runs tasks in threads, and heavy work in child processes; leave out --worker-type."
         )
+    if options.get("workers", 1) < 1:
+        raise InvalidInput("A consumer has at least one worker thread; --workers is how many.")
     ours = {
         **_DEFAULTS,
         "workers": settings.get().workers,

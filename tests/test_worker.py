@@ -1,5 +1,7 @@
 from types import SimpleNamespace
 
+import pytest
+
 from engine import worker
 from engine.records import db
 from engine.services import monitor
@@ -21,3 +23,16 @@ def test_an_attempt_is_recorded_under_the_owner_of_its_task(data_dir):
     )
     assert (attempt["correlation_id"], attempt["wait_us"]) == ("c1", 700_000)
     assert attempt["user_hash"] == request["user_hash"] is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"worker_type": "process"}, "in threads"),
+        ({"workers": 0}, "at least one"),
+        ({"workers": -1}, "at least"),
+    ],
+)
+def test_consumer_that_could_run_nothing_does_not_start(options, words):
+    with pytest.raises(SystemExit, match=words):
+        worker.Worker(worker.huey, **options)
