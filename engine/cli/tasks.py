@@ -185,7 +185,7 @@ def _payload(source: str) -> dict[str, Any]:
         return {}
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text("utf-8")
-        payload = json.loads(text)
+        payload = json.loads(text.removeprefix("\ufeff"))  # as editors on Windows begin a file
     except OSError as error:
         raise InvalidInput(f"Cannot read the payload: {error.strerror}: {source}") from error
     except (ValueError, RecursionError) as error:

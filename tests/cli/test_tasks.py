@@ -67,6 +67,13 @@ def test_submit_prints_the_document(run_json):
     assert json.loads(row(document["task_id"]).payload)["note"] == "hi"
 
 
+def test_payload_may_begin_with_a_byte_order_mark(run_json, tmp_path):
+    path = tmp_path / "payload.json"
+    path.write_text('{"note": "from Windows"}', "utf-8-sig")
+    document = run_json("tasks", "submit", "probe", "--payload", str(path))
+    assert json.loads(row(document["task_id"]).payload)["note"] == "from Windows"
+
+
 def test_submit_from_a_file_and_without_a_payload(run_json, tmp_path):
     (tmp_path / "p.json").write_text('{"sleep_ms": 5}')
     document = run_json("tasks", "submit", "probe", "--payload", str(tmp_path / "p.json"))
