@@ -72,6 +72,9 @@ def main() -> None:
     except OffloadError as error:
         invalid = isinstance(error, InvalidInput | NotFound | TooLarge)
         _fail(error.message, error_document(error), EXIT_INVALID if invalid else EXIT_ERROR)
+    except OSError as error:
+        click.echo(f"Error: {error}", err=True)  # never as JSON: standard output may be what failed
+        sys.exit(EXIT_ERROR)
     except Exception as error:
         if not _is_of_the_database(error):
             raise

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import sqlite3
@@ -258,3 +259,14 @@ def test_a_locked_database_is_one_line(run, monkeypatch, data_dir):
         other.execute("begin immediate")
         status, out, _err = run("tasks", "submit", "probe", "--format", "json")
     assert (status, json.loads(out)["error"]["code"]) == (1, "database")
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "json"]])
+def test_answer_that_cannot_be_written_is_told_in_one_line(run, monkeypatch, options):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    status, _, err = run("tasks", "list", *options)
+    assert (status, err) == (1, "Error: [Errno 28] No space left on device\n")
