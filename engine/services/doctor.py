@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import engine
 from engine import clock, lifecycle, settings
-from engine.errors import OffloadError
+from engine.errors import OffloadError, Unavailable
 from engine.lib import native, ports
+from engine.lib.keyfile import KEY_FILE, load_key
 from engine.lib.supervise import HEALTH, answers_http
 from engine.queries import installation, tasks, workers
 from engine.records import db, schema
@@ -65,6 +66,7 @@ def examine(options: Options) -> Iterator[Finding]:
         ("F000", "fonts", _fonts),
         ("K000", "disk", _disk),
         ("D000", "database", _databases),
+        ("E000", "key", _key),
         ("C000", "clock", _clock),
         ("P000", "ports", lambda: _ports(options)),
         ("W000", "worker", lambda: _workers(options)),
@@ -174,6 +176,16 @@ def _database(name: str, state: installation.DatabaseState) -> Iterator[Finding]
             yield Finding(id_, "error", "database", text, todo)
     if fine:
         yield Finding("D000", "ok", "database", f"{name} is sound (SQLite {state.sqlite_version}, WAL)")
+
+
+def _key() -> Iterator[Finding]:
+    try:
+        load_key(settings.get().data_dir / KEY_FILE)
+    except Unavailable as error:
+        todo = "Secrets of webhooks and calls need it. No backup: remove it, and enter the secrets anew."
+        yield Finding("E001", "error", "key", error.message, todo)
+    else:
+        yield Finding("E000", "ok", "key", f"{KEY_FILE} holds a key")
 
 
 def _clock() -> Iterator[Finding]:

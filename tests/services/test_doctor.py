@@ -110,6 +110,16 @@ def test_a_damaged_page_is_found(examine, data_dir):
     assert ".recover" in found.todo
 
 
+def test_a_damaged_key_is_found_before_a_secret_is_needed(examine, data_dir):
+    assert examine()["E000"].level == "ok"
+    (data_dir / "secret.key").write_bytes(b"half a k")
+    found = examine()["E001"]
+    assert (found.level, found.message) == (
+        "error",
+        f"{data_dir}/secret.key does not hold a key; restore it from a backup.",
+    )
+
+
 def test_a_task_from_the_future_means_the_clock_was_set_back(examine, monkeypatch):
     now_s = clock.now_ms() / 1000
     monkeypatch.setattr(clock, "_wall", lambda: now_s + 3600)
