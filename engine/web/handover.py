@@ -65,7 +65,10 @@ async def submit(
     actor: Actor, type_name: str, payload: Mapping[str, Any], options: Mapping[str, Any]
 ) -> Submitted:
     """Hand a task over from a request; the options are those of `lifecycle.submit_in`."""
-    here = _handovers.setdefault(asyncio.get_running_loop(), Handover())
+    loop = asyncio.get_running_loop()
+    here = _handovers.get(loop)
+    if here is None:
+        here = _handovers[loop] = Handover()
     known = {"correlation_id": log.correlation_id(), **options}
     return await here.submit(Order(actor, type_name, payload, known))
 
