@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from engine import __version__, log, settings, tasks
 from engine.records import db
 from engine.web import documents, errors, routes
+from engine.web.directory import Directory
 from engine.web.envelope import Envelope
 from engine.web.guard import Guard
 from engine.web.limits import BodyLimit, Spelling
@@ -51,6 +52,7 @@ def build(*, outer: Sequence[Middleware] = ()) -> FastAPI:
     for router in routers():
         # `include_router` wraps the routes of each router, which triples the cost of finding one
         app.router.routes.extend(router.routes)
+    app.router.routes.insert(0, Directory(app.router.routes))
     return app
 
 
