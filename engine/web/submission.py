@@ -1,16 +1,18 @@
 """What every way to submit a task by HTTP has in common: the options beside the payload, and the answer."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, get_type_hints
 
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 
 from engine import clock
 from engine.errors import InvalidInput, NotFound
 from engine.lib.moment import Moment
-from engine.web import handover
+from engine.web import actors, handover
 from engine.words import Actor
 
 OPTIONS = frozenset({"idempotency_key", "run_at", "priority", "webhooks"})
@@ -47,6 +49,41 @@ class Options(BaseModel):
             "priority": self.priority,
             "webhooks": [hook.model_dump(exclude_none=True) for hook in self.webhooks],
         }
+
+
+class Submission(APIRoute):
+    """A route that hands over without FastAPI's solving of dependencies, which costs 0.1 ms.
+
+    Meant for endpoints that take `Options` as `body` and who asks as `actor`. Others, and bodies that are not
+    in order, go FastAPI's way from the start, so that errors are told in one place.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        carefully = super().get_route_handler()
+        model = get_type_hints(self.endpoint).get("body")
+        asked = [each.call for each in self.dependant.dependencies]
+        if asked != [actors.signed_in] or not (isinstance(model, type) and issubclass(model, Options)):
+            return carefully
+
+        async def handle(request: Request) -> Response:
+            body = await _read(request, model)
+            if body is None:
+                return await carefully(request)
+            answer: Response = await self.endpoint(body, await actors.signed_in(request))
+            return answer
+
+        return handle
+
+
+async def _read(request: Request, model: type[Options]) -> Options | None:
+    """Return the body, or None for one that is not in order."""
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        return None
+    try:
+        return model.model_validate(await request.json())
+    except (ValueError, RecursionError, ClientDisconnect):
+        return None
 
 
 async def submit(

@@ -14,10 +14,10 @@ from engine.queries import tasks
 from engine.services.calls import cache
 from engine.services.calls.model import ApiCall
 from engine.web import actors
-from engine.web.submission import Options, submit
+from engine.web.submission import Options, Submission, submit
 from engine.words import Actor
 
-router = APIRouter(prefix="/api/calls", tags=["calls"])
+router = APIRouter(prefix="/api/calls", tags=["calls"], route_class=Submission)
 
 SignedIn = Annotated[Actor, Depends(actors.signed_in)]
 

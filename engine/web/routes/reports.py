@@ -12,10 +12,10 @@ from engine.queries import files
 from engine.queries import tasks as reads
 from engine.records.artifacts import Artifact
 from engine.web import actors, documents
-from engine.web.submission import Options, submit
+from engine.web.submission import Options, Submission, submit
 from engine.words import Actor, TaskState
 
-router = APIRouter(prefix="/api/reports", tags=["reports"])
+router = APIRouter(prefix="/api/reports", tags=["reports"], route_class=Submission)
 
 TYPE = "report"
 _GONE = "The file has been removed, its time is over. Order the report again."

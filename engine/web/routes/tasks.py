@@ -14,10 +14,10 @@ from engine.queries import files
 from engine.queries import tasks as reads
 from engine.services import results, waiting
 from engine.web import actors, documents
-from engine.web.submission import Options, sent_as, submit
+from engine.web.submission import Options, Submission, sent_as, submit
 from engine.words import Actor, TaskState
 
-router = APIRouter(prefix="/api/tasks", tags=["tasks"])
+router = APIRouter(prefix="/api/tasks", tags=["tasks"], route_class=Submission)
 
 SignedIn = Annotated[Actor, Depends(actors.signed_in)]
 
