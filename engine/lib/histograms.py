@@ -1,11 +1,12 @@
 """Many packed histograms at once, in numpy: sums per group and their quantiles.
 
-A year of hourly rollups is 8,760 blobs; unpacked one by one that takes half a second, here some 50 ms.
+A year of hourly rollups is 8,760 blobs; unpacked one by one that takes 850 ms, here some 60.
 The numbers are those of `Histogram`: same bins, same interpolation.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,10 @@ from engine.lib.histogram import GAMMA, VERSION, ZERO_BIN, Histogram
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
 
-_HEADER = 5
+_HEAD = 6
+"""Numbers before the pairs of a blob: a zero put there in reading, then version, count, sum, min, max."""
 
 
 @dataclass(frozen=True)
@@ -78,24 +81,24 @@ class Stack:
 def stack(blobs: Sequence[bytes], groups: Sequence[int] | Ints, n_groups: int) -> Stack:
     """Add up packed histograms per group; `groups` names the group (0 to n_groups - 1) of each blob.
 
-    Raises ValueError for a blob of another version.
+    Raises ValueError for a blob of another version, and for one that was cut within a pair.
     """
     group = np.asarray(groups, dtype=np.int64)
     count, total, low, high = (np.zeros(n_groups, dtype=np.int64) for _ in range(4))
     if not blobs:
         return Stack(np.zeros((n_groups, 1), dtype=np.int64), count, total, low, high)
-    numbers, first = _varints(blobs)
-    if (numbers[first] != VERSION).any():
+    numbers = _read(blobs)
+    _, versions, counts, sums, smallest, largest = _heads(numbers).T
+    if (versions != VERSION).any():
         raise ValueError("not a histogram of this version")
-    filled = numbers[first + 1] > 0
-    np.add.at(count, group, numbers[first + 1])
-    np.add.at(total, group, numbers[first + 2])
+    filled = counts > 0
+    np.add.at(count, group, counts)
+    np.add.at(total, group, sums)
     low[:] = np.iinfo(np.int64).max
-    np.minimum.at(low, group[filled], numbers[first + 3][filled])
-    np.maximum.at(high, group[filled], numbers[first + 4][filled])
+    np.minimum.at(low, group[filled], smallest[filled])
+    np.maximum.at(high, group[filled], largest[filled])
     low[count == 0] = 0
-    bins = _bins(numbers, first, group, n_groups)
-    return Stack(bins, count, total, low, high)
+    return Stack(_bins(numbers, group, n_groups), count, total, low, high)
 
 
 def single(histogram: Histogram) -> Stack:
@@ -112,41 +115,77 @@ def merge(blobs: Sequence[bytes]) -> Histogram:
     return stack(blobs, np.zeros(len(blobs), dtype=np.int64), 1).histogram()
 
 
-def _varints(blobs: Sequence[bytes]) -> tuple[Ints, Ints]:
-    """Decode all varints of all blobs; also return where in them each blob begins."""
-    data = np.frombuffer(b"".join(blobs), dtype=np.uint8)
-    ends = np.flatnonzero(data < 0x80)
-    starts = np.empty_like(ends)
-    starts[0], starts[1:] = 0, ends[:-1] + 1
-    numbers = (data[starts] & 0x7F).astype(np.int64)
-    longer, place = np.flatnonzero(ends > starts), 1  # nearly all are one byte long
-    while len(longer):
-        numbers[longer] |= (data[starts[longer] + place] & 0x7F).astype(np.int64) << 7 * place
-        place += 1
-        longer = longer[ends[longer] - starts[longer] >= place]
-    offsets = np.cumsum([0, *map(len, blobs[:-1])])
-    return numbers, np.searchsorted(starts, offsets)
+@dataclass(frozen=True)
+class _Numbers:
+    """All numbers of all blobs. Nearly all are one byte long: they stay bytes, the others are kept apart."""
+
+    bytes: Bytes
+    """Each number; the last byte of a longer one."""
+    long_at: Ints
+    """Which are longer, ascending."""
+    long: Ints
+    """What those are."""
+    first: Ints
+    """Which is the first of each blob. With the zero before it, it is an even one, as are all steps."""
 
 
-def _bins(numbers: Ints, first: Ints, group: Ints, n_groups: int) -> Ints:
+def _read(blobs: Sequence[bytes]) -> _Numbers:
+    data = np.frombuffer(b"\0" + b"\0".join(blobs), dtype=np.uint8)
+    is_last = data < 0x80
+    numbers = data[is_last]
+    more = np.flatnonzero(~is_last)
+    lengths = np.fromiter(map(len, blobs), dtype=np.int64, count=len(blobs)) + 1
+    first = np.cumsum(lengths) - lengths
+    first -= np.searchsorted(more, first)
+    sizes = np.diff(first, append=len(numbers))
+    if not is_last[-1] or (sizes < _HEAD).any() or (sizes % 2).any():
+        raise ValueError("not a whole histogram")
+    return _Numbers(numbers, *_long(data, more, numbers), first)
+
+
+def _long(data: Bytes, more: Ints, numbers: Bytes) -> tuple[Ints, Ints]:
+    """Return which numbers are longer than a byte, and what they are; `more` are the bytes that go on."""
+    of = more - np.arange(len(more))
+    which, begins, n_more = np.unique(of, return_index=True, return_counts=True)
+    place = np.arange(len(more)) - np.repeat(begins, n_more)
+    long = numbers[which].astype(np.int64) << 7 * n_more
+    np.add.at(long, np.searchsorted(which, of), (data[more] & 0x7F).astype(np.int64) << 7 * place)
+    return which, long
+
+
+def _heads(numbers: _Numbers) -> Ints:
+    """Return the first numbers of each blob, one row each."""
+    heads: Ints = numbers.bytes[numbers.first[:, None] + np.arange(_HEAD)].astype(np.int64)
+    blob = np.searchsorted(numbers.first, numbers.long_at, side="right") - 1
+    place = numbers.long_at - numbers.first[blob]
+    inside = place < _HEAD
+    heads[blob[inside], place[inside]] = numbers.long[inside]
+    return heads
+
+
+def _bins(numbers: _Numbers, group: Ints, n_groups: int) -> Ints:
     """Return the matrix of counts, groups by bins, from (zig-zag step, count) pairs."""
-    pairs = (np.diff(np.append(first, len(numbers))) - _HEADER) // 2
-    n_pairs = int(pairs.sum())
-    if not n_pairs:
-        return np.zeros((n_groups, 1), dtype=np.int64)
-    begins = np.cumsum(pairs) - pairs
-    where = np.repeat(first + _HEADER - 2 * begins, pairs) + 2 * np.arange(n_pairs)
-    raw = numbers[where]
-    steps = (raw >> 1) ^ -(raw & 1)
-    counts = numbers[where + 1]
-    running = np.cumsum(steps)
-    before = np.where(begins > 0, running[np.maximum(begins - 1, 0)], 0)
-    columns = running - np.repeat(before, pairs) - ZERO_BIN
-    width = int(columns.max()) + 1
-    cells = np.repeat(group, pairs) * width + columns
+    is_step = numbers.long_at % 2 == 0
+    steps = _zig_zag(numbers.bytes[::2]).view(np.int8).astype(np.int64)
+    steps[numbers.long_at[is_step] // 2] = _zig_zag(numbers.long[is_step])
+    counts = numbers.bytes[1::2].astype(np.float64)
+    counts[numbers.long_at[~is_step] // 2] = numbers.long[~is_step]
+    first = numbers.first // 2
+    for pair in range(_HEAD // 2):  # the heads count nothing
+        steps[first + pair] = counts[first + pair] = 0
+    last_bins = np.add.reduceat(steps, first)
+    width = max(int(last_bins.max()), 0) - ZERO_BIN + 1
+    base = group * width - ZERO_BIN
+    steps[first] = base  # so that one running sum names the cells of all
+    steps[first[1:]] -= base[:-1] + last_bins[:-1]
     # bincount adds in float64, exact up to 2 ** 53 counts
-    flat = np.bincount(cells, weights=counts, minlength=n_groups * width)
+    flat = np.bincount(np.cumsum(steps), weights=counts, minlength=n_groups * width)
     return flat.astype(np.int64).reshape(n_groups, width)
+
+
+def _zig_zag(numbers: npt.NDArray[np.integer[Any]]) -> Any:
+    """Return what was packed as even from 0 up and odd from -1 down."""
+    return (numbers >> 1) ^ -(numbers & 1)
 
 
 def _middles(width: int) -> Floats:

@@ -55,6 +55,24 @@ def test_another_version_is_refused():
         histograms.merge([b"\x02\x00\x00\x00\x00"])
 
 
+def test_counts_and_bins_of_any_size_stack():
+    few, many = Histogram.of([3, 2**50]), Histogram()
+    for value, count in ((0, 127), (1, 128), (90_000, 2**14), (2**30, 2**28 + 1)):
+        many.add(value, count)
+    stacked = histograms.stack([few.to_bytes(), many.to_bytes(), Histogram().to_bytes()], [0, 1, 1], 2)
+    assert stacked.histogram(0) == few
+    assert stacked.histogram(1) == many
+
+
+@pytest.mark.parametrize("after", [[], [Histogram.of([1, 5]).to_bytes()]])
+@pytest.mark.parametrize(
+    "rest", [b"", b"\x01", b"\x01\x02\x02\x01", b"\x01\x02\x02\x01\x01\x00", b"\x01\x02\x82"]
+)
+def test_a_histogram_cut_within_a_pair_is_refused(rest, after):
+    with pytest.raises(ValueError, match="not a whole histogram"):
+        histograms.merge([rest, *after])
+
+
 @pytest.mark.parametrize("values", [[], [0], [0, 1, 5, 5, 90_000]])
 def test_one_histogram_is_a_stack_of_one_group(values):
     one = histograms.single(Histogram.of(values))
