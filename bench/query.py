@@ -3,6 +3,7 @@
     python -m bench.query
 
 CPU time per `execute` and `fetchall` of one row by primary key, in alternation; lower quartile of 60 rounds.
+Last the connection's own `fetchall`, with which `records.db` reads: one call, timed in one go.
 """
 
 import sqlite3
@@ -27,14 +28,23 @@ def run(connection):
     return (time.thread_time() - started) / QUERIES * 1e6
 
 
+def run_at_once(connection):
+    started = time.thread_time()
+    for _ in range(QUERIES):
+        connection.fetchall("select b from t where a = 1")
+    return (time.thread_time() - started) / QUERIES * 1e6
+
+
 def main():
     plain, timed = connect(sqlite3.Connection), connect(TimedConnection)
-    took = {"plain": [], "timed, outside a unit": [], "timed, inside a unit": []}
+    took = {"plain": [], "timed, outside a unit": [], "timed, inside a unit": [], "the same, at once": []}
     for _ in range(ROUNDS):
         took["plain"].append(run(plain))
         took["timed, outside a unit"].append(run(timed))
         with collect():
             took["timed, inside a unit"].append(run(timed))
+        with collect():
+            took["the same, at once"].append(run_at_once(timed))
     quartile = {name: sorted(values)[ROUNDS // 4] for name, values in took.items()}
     for name, value in quartile.items():
         print(f"{name:24}{value:6.2f} us, added {value - quartile['plain']:5.2f}")

@@ -2,7 +2,7 @@
 
 A query is timed from `execute` to its last fetched row, because SQLite does most of a select's work while
 rows are fetched; only a bare `next` is not timed. Inside an open unit (`collect()`) a query costs under 1 us
-more; outside one, a look-up.
+more; outside one, a look-up. `fetchall` and `fetchone` of the connection cost a third less.
 """
 
 import re
@@ -148,7 +148,7 @@ class TimedCursor(sqlite3.Cursor):
         try:
             run(self, sql, *parameters)
         finally:
-            _keep(self, unit, sql, perf_counter_ns() - started)
+            _keep(unit, sql, perf_counter_ns() - started, self)
         return self
 
 
@@ -177,7 +177,31 @@ class TimedConnection(sqlite3.Connection):
         try:
             return _execute(cursor, sql, parameters)
         finally:
-            _keep(cursor, unit, sql, perf_counter_ns() - started)
+            _keep(unit, sql, perf_counter_ns() - started, cursor)
+
+    def fetchall(self, sql: str, parameters: Any = (), /) -> list[Any]:
+        """Run a statement and return its rows: timed in one go, cheaper than `execute` and `fetchall`."""
+        unit = active.get()
+        cursor = _cursor(self)
+        if unit is None:
+            return _fetchall(_execute(cursor, sql, parameters))
+        started = perf_counter_ns()
+        try:
+            return _fetchall(_execute(cursor, sql, parameters))
+        finally:
+            _keep(unit, sql, perf_counter_ns() - started)
+
+    def fetchone(self, sql: str, parameters: Any = (), /) -> Any:
+        """Run a statement and return its first row, None if there is none; timed in one go."""
+        unit = active.get()
+        cursor = _cursor(self)
+        if unit is None:
+            return _fetchone(_execute(cursor, sql, parameters))
+        started = perf_counter_ns()
+        try:
+            return _fetchone(_execute(cursor, sql, parameters))
+        finally:
+            _keep(unit, sql, perf_counter_ns() - started)
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
         """Run a statement for each row of parameters on a new cursor; counted as one query."""
@@ -188,7 +212,8 @@ class TimedConnection(sqlite3.Connection):
         return _cursor(self, TimedCursor).executescript(sql_script)
 
 
-def _keep(cursor: TimedCursor, unit: Trace, sql: str, duration_ns: int) -> None:
+def _keep(unit: Trace, sql: str, duration_ns: int, cursor: TimedCursor | None = None) -> None:
+    """Count a run; a cursor whose rows are still to be fetched is told where to add their time."""
     statement = unit.statements.get(sql)
     if statement is None:
         if len(unit.statements) >= MAX_STATEMENTS:
@@ -201,7 +226,8 @@ def _keep(cursor: TimedCursor, unit: Trace, sql: str, duration_ns: int) -> None:
     if n >= MAX_RUNS:
         return _only_count(cursor, unit, duration_ns)
     runs.append(duration_ns)
-    cursor._runs, cursor._position = runs, n
+    if cursor is not None:
+        cursor._runs, cursor._position = runs, n
     if n + 1 == REPEATED or duration_ns >= SLOW_NS:
         statement.caller = trace.calling_line()
     if duration_ns >= BLOCKING_NS and get_ident() == unit.loop_thread:
@@ -209,8 +235,9 @@ def _keep(cursor: TimedCursor, unit: Trace, sql: str, duration_ns: int) -> None:
     return None
 
 
-def _only_count(cursor: TimedCursor, unit: Trace, duration_ns: int) -> None:
-    cursor._runs = None
+def _only_count(cursor: TimedCursor | None, unit: Trace, duration_ns: int) -> None:
+    if cursor is not None:
+        cursor._runs = None
     unit.dropped_runs += 1
     unit.dropped_us += duration_ns // 1000
 

@@ -70,21 +70,21 @@ class Reader(Protocol):
 class Snapshot:
     """Reading verbs over one connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: TimedConnection) -> None:
         self._connection = connection
 
     def read(self, sql: str, /, **params: Any) -> list[Row]:
         """Return all rows."""
-        return self._connection.execute(sql, params).fetchall()
+        return self._connection.fetchall(sql, params)
 
     def one(self, sql: str, /, **params: Any) -> Row | None:
         """Return the first row, or None."""
-        row: Row | None = self._connection.execute(sql, params).fetchone()
+        row: Row | None = self._connection.fetchone(sql, params)
         return row
 
     def value(self, sql: str, /, **params: Any) -> Any:
         """Return the first column of the first row, or None."""
-        row = self._connection.execute(sql, params).fetchone()
+        row = self._connection.fetchone(sql, params)
         return row[0] if row else None
 
 
@@ -119,7 +119,7 @@ class _Lent:
     Each run of a page has a thread of its own: to open a connection for it would cost 1.6 ms a run.
     """
 
-    def __init__(self, connection: sqlite3.Connection, idle: deque[sqlite3.Connection]) -> None:
+    def __init__(self, connection: TimedConnection, idle: deque[TimedConnection]) -> None:
         self.connection = connection
         self._idle = idle
         self._closed = False
@@ -145,16 +145,16 @@ class Database:
         self.path = path
         self._synchronous = synchronous
         self._local = threading.local()
-        self._idle: deque[sqlite3.Connection] = deque()
+        self._idle: deque[TimedConnection] = deque()
         self._write_lock = threading.Lock()
         self._writing_thread: int | None = None
-        self._writer: sqlite3.Connection | None = None
+        self._writer: TimedConnection | None = None
         self._pid = os.getpid()
         self._file = _file(path)
 
     def read(self, sql: str, /, **params: Any) -> list[Row]:
         """Return all rows."""
-        return self._connect().execute(sql, params).fetchall()
+        return self._connect().fetchall(sql, params)
 
     def one(self, sql: str, /, **params: Any) -> Row | None:
         """Return the first row, or None."""
@@ -243,7 +243,7 @@ class Database:
             self._idle = deque()
             self._writer = self._writing_thread = None
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> TimedConnection:
         self._notice_fork()
         lent: _Lent | None = getattr(self._local, "lent", None)
         if lent is None:
@@ -362,7 +362,7 @@ def _file(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _open(path: Path, synchronous: str) -> sqlite3.Connection:
+def _open(path: Path, synchronous: str) -> TimedConnection:
     timeout_s = settings.get().busy_timeout_s
     connection = sqlite3.connect(
         path,

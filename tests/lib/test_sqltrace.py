@@ -59,21 +59,34 @@ ROWS = "with recursive n(i) as (select 1 union all select i + 1 from n where i <
 @pytest.mark.parametrize(
     "fetch",
     [
-        list,
-        lambda cursor: [row for row in cursor],  # noqa: C416
-        lambda cursor: cursor.fetchall(),
-        lambda cursor: list(iter(cursor.fetchone, None)),
-        lambda cursor: [*cursor.fetchmany(4), *cursor.fetchmany(4), *cursor],
+        lambda run: list(run(ROWS)),
+        lambda run: [row for row in run(ROWS)],  # noqa: C416
+        lambda run: run(ROWS).fetchall(),
+        lambda run: list(iter(run(ROWS).fetchone, None)),
+        lambda run: [*(cursor := run(ROWS)).fetchmany(4), *cursor.fetchmany(4), *cursor],
+        lambda run: run.__self__.fetchall(ROWS),
     ],
 )
 def test_every_row_counts_however_it_is_fetched(connection, ticking, fetch):
     connection.create_function("row", 1, ticking)
     with sqltrace.collect(loop_thread=threading.get_ident()) as unit:
-        assert fetch(connection.execute(ROWS)) == [(number,) for number in range(1, 11)]
+        assert fetch(connection.execute) == [(number,) for number in range(1, 11)]
     (statement,) = unit.statements.values()
     assert statement.durations_ns == [10_000_000_000]
     assert statement.n_on_loop == 1
     assert statement.caller != ""
+
+
+def test_a_first_row_read_at_once_counts_as_one_query(connection, ticking):
+    connection.create_function("row", 1, ticking)
+    sql = "select row(7) where :wanted"
+    assert connection.fetchone(sql, {"wanted": True}) == (7,)
+    with sqltrace.collect() as unit:
+        assert connection.fetchone(sql, {"wanted": True}) == (7,)
+        assert connection.fetchone(sql, {"wanted": False}) is None
+        with pytest.raises(sqlite3.OperationalError):
+            connection.fetchall("select * from missing")
+    assert [s.durations_ns for s in unit.statements.values()] == [[1_000_000_000, 0], [0]]
 
 
 def test_what_happens_between_two_rows_does_not_count(connection, ticking):
