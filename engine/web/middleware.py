@@ -140,11 +140,10 @@ class _Exchange:
         if kind == "http.response.start":
             unit = self.unit
             unit.status = message["status"]
-            headers = list(message.get("headers", ()))
+            headers = [*message.get("headers", ()), (HEADER, unit.correlation_id.encode())]
             for name, value in headers:
                 if name == b"content-type" and value.startswith(b"text/event-stream"):
                     unit.kind = STREAM
-            headers.append((HEADER, unit.correlation_id.encode()))
             message = {**message, "headers": headers}  # an application may send the same object each time
         elif kind == "http.response.body":
             self.unit.response_bytes += len(message.get("body", b""))
@@ -180,11 +179,10 @@ class _Exchange:
         unit.path = scope["path"]
         _set_outcome(unit, error)
         state = scope["state"]
-        unit.error = unit.error or str(state.get("error") or "")
-        actor = state.get("actor")
-        name = getattr(actor, "name", None)  # another application may keep something else under this word
-        if isinstance(name, str):
-            unit.user, unit.role = name, str(getattr(actor, "role", ""))
+        if "error" in state:
+            unit.error = unit.error or str(state["error"] or "")
+        if "actor" in state:
+            _set_actor(unit, state["actor"])
 
 
 def _correlation_id(scope: Scope) -> str:
@@ -231,3 +229,9 @@ def _set_outcome(unit: Unit, error: BaseException | None) -> None:
         unit.status, unit.outcome = DISCONNECTED, "disconnect"
     if unit.status >= 500:
         unit.failed = True
+
+
+def _set_actor(unit: Unit, actor: object) -> None:
+    name = getattr(actor, "name", None)  # another application may keep something else under this word
+    if isinstance(name, str):
+        unit.user, unit.role = name, str(getattr(actor, "role", ""))
