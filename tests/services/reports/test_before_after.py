@@ -144,7 +144,7 @@ def test_two_routes_share_the_last_day_and_have_no_moment():
         ({"start": at(1900 * DAY_MS)}, "start", "longer than the 1826 days that are kept"),
         ({"end": "2090-01-01T00:00Z"}, "end", "outside recorded time"),
         ({"start": "1960-01-01T00:00Z"}, "start", "1970 or later"),
-        ({"moment": "noon"}, "moment", "datetime"),
+        ({"moment": "noon"}, "moment", "ISO 8601 time"),
         ({"moment": "0001-01-01T00:00+14:00"}, "moment", "calendar"),
         ({"moment": "0001-01-01T00:00Z"}, "moment", "1970 or later"),
         ({"end": "0001-01-01T00:00Z"}, "end", "1970 or later"),
