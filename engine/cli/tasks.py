@@ -105,7 +105,7 @@ def list_tasks(
     if fmt == "json":
         print_json({"items": documents, "next": page.next})
         return
-    print_table(documents, _COLUMNS, "No tasks.")
+    print_table([_row(document) for document in documents], _COLUMNS, "No tasks.")
     if page.next:
         click.echo(f"More: --cursor {page.next}")
 
@@ -133,6 +133,8 @@ def show(task_id: str, fmt: str) -> None:
     _show(task.document(), fmt)
     if reason:
         click.echo(f"         waiting  {reason.sentence}")
+    if doubt := waiting.doubt(task, UTC):
+        click.echo(f"           doubt  {doubt}")
     for m in moments:
         click.echo(f"  {clock.iso(m.at_ms)}  {m.what:<24} {m.who}  {m.why}".rstrip())
 
@@ -202,6 +204,12 @@ def _show(document: dict[str, Any], fmt: str) -> None:
     for key, value in document.items():
         if value is not None and key != "links":
             click.echo(f"{key:>16}  {value}")
+
+
+def _row(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a line of the list, with the flags beside the state."""
+    said = [document["state"], *(flag for flag in ("late", "stalled") if document[flag])]
+    return {**document, "state": ", ".join(said)}
 
 
 def _list_ids(ids: list[str], fmt: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from engine import clock
 from engine.errors import InvalidInput
-from engine.records import db
+from engine.records import db, flags
 from engine.records.alerts import EVERY_MS, RULE_COLUMNS, Reason, Rule
 from engine.records.schedules import MISSED
 
@@ -166,7 +166,8 @@ def stalled_tasks(now_ms: int) -> int:
     """Return how many running tasks have no heartbeat any more."""
     return int(
         db.main().value(
-            "select count(*) from tasks where state = 'running' and lease_until_ms < :now", now=now_ms
+            "select count(*) from tasks where state = 'running' and lease_until_ms < :lease",
+            lease=flags.stalled_below_ms(now_ms),
         )
     )
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine import clock, settings
-from engine.records import db
+from engine import clock
+from engine.records import db, flags
 from engine.records.tasks import Task
 
 COUNTED = 1_000
@@ -55,7 +55,7 @@ def pause_of(task_type: str) -> Pause | None:
 
 def crew(task_type: str) -> Crew:
     """Return who could run a type now."""
-    heard_since = clock.now_ms() - int(3 * settings.get().beat_s * 1000)
+    heard_since = clock.now_ms() - flags.silent_after_ms()
     rows = db.main().read("select types, threads, heartbeat_at_ms from workers where stopped_at_ms is null")
     live = [row for row in rows if row["heartbeat_at_ms"] >= heard_since]
     able = [row for row in live if task_type in row["types"].split()]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from engine import clock, settings
-from engine.records import db
+from engine import clock
+from engine.records import db, flags
 
 
 @dataclass(frozen=True)
@@ -84,5 +84,5 @@ def pauses() -> list[dict[str, Any]]:
 def _state(stopped_at_ms: int | None, heartbeat_at_ms: int, now_ms: int) -> str:
     if stopped_at_ms is not None:
         return "gone"
-    silent_s = (now_ms - heartbeat_at_ms) // 1000
-    return f"silent for {silent_s} s" if silent_s > 3 * settings.get().beat_s else "alive"
+    silent_ms = now_ms - heartbeat_at_ms
+    return f"silent for {silent_ms // 1000} s" if silent_ms > flags.silent_after_ms() else "alive"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from engine import clock
+from engine.records import flags
 from engine.records.db import Reader, Row, Transaction, listed
 from engine.words import TaskState
 
@@ -63,13 +64,27 @@ class Task:
         waits = self.state in (TaskState.SCHEDULED, TaskState.RETRYING)
         return TaskState.QUEUED if waits and self.due_at_ms <= now_ms else self.state
 
+    def late(self, now_ms: int) -> bool:
+        """Whether it is due and has not begun for longer than is usual."""
+        if not self.state.waiting:
+            return False
+        queued = self.state is TaskState.QUEUED
+        return flags.late((self.queued_at_ms or self.created_at_ms) if queued else self.due_at_ms, now_ms)
+
+    def stalled(self, now_ms: int) -> bool:
+        """Whether it runs without a heartbeat of its worker."""
+        running = self.state is TaskState.RUNNING
+        return running and (self.lease_until_ms or 0) < flags.stalled_below_ms(now_ms)
+
     def document(self) -> dict[str, Any]:
         """Return the JSON shape of a task, the same everywhere (DESIGN section 5)."""
-        failed = self.error_code is not None
+        failed, now_ms = self.error_code is not None, clock.now_ms()
         return {
             "task_id": self.id,
             "type": self.type,
-            "state": str(self.shown_state(clock.now_ms())),
+            "state": str(self.shown_state(now_ms)),
+            "late": self.late(now_ms),
+            "stalled": self.stalled(now_ms),
             "progress": self.progress,
             "progress_note": self.progress_note,
             "attempt": self.attempt,

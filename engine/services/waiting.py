@@ -1,10 +1,14 @@
-"""Why is it waiting? One sentence for any waiting task, with an estimate where there is a measurement."""
+"""Why is it waiting? One sentence for any waiting task, with an estimate where there is a measurement.
+
+And is it really running? A sentence where that is in doubt.
+"""
 
 from dataclasses import dataclass
 from datetime import tzinfo
 
 from engine import clock, registry
 from engine.queries import waiting as reads
+from engine.records import flags
 from engine.records.tasks import Task
 from engine.words import TaskState
 
@@ -31,6 +35,21 @@ def why(task: Task, zone: tzinfo) -> Reason | None:
     if not task.state.waiting:
         return None
     return _not_due(task, zone) or _paused(task, zone) or _no_worker(task) or _limited(task) or _in_line(task)
+
+
+def doubt(task: Task, zone: tzinfo) -> str:
+    """Say that a running task is possibly aborted, and what comes next; empty where there is no doubt."""
+    now_ms, lease_ms = clock.now_ms(), task.lease_until_ms or 0
+    if not task.stalled(now_ms):
+        return ""
+    silent = duration_in_words(flags.silent_ms(lease_ms, now_ms) / 1000)
+    at = clock.from_ms(lease_ms).astimezone(zone)
+    ends = f"{at:%H:%M:%S} {at:%Z}"
+    if lease_ms >= now_ms:
+        then = f"goes back to the queue at {ends} when the lease ends"
+    else:
+        then = f"the lease ended at {ends}, and the next live worker takes it over"
+    return f"Possibly aborted: no heartbeat for {silent}; {then}. Nobody must act."
 
 
 def duration_in_words(seconds: float) -> str:

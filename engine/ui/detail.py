@@ -9,6 +9,7 @@ import streamlit as st
 from engine import clock
 from engine.queries.tasks import Moment
 from engine.records.tasks import Task
+from engine.services import waiting
 from engine.services.waiting import Reason
 from engine.ui import format, states, viewer, widgets
 from engine.words import Actor, TaskState
@@ -50,13 +51,8 @@ def _standing(task: Task, state: TaskState, why: Reason | None) -> None:
         st.progress(task.progress / 100, f"{task.progress} % · {note}")
         if task.cancel_requested_by:
             st.caption(f":material/stop_circle: {format.plain(task.cancel_requested_by)} asked it to stop.")
-        late_ms = clock.now_ms() - (task.lease_until_ms or 0)
-        if late_ms > 0:
-            st.warning(
-                f"Possibly aborted: no heartbeat, and its lease ran out {format.duration(late_ms)} ago. "
-                "Another worker takes it over by itself; nobody must act.",
-                icon=":material/heart_broken:",
-            )
+        if doubt := waiting.doubt(task, viewer.zone()):
+            st.warning(format.plain(doubt), icon=":material/heart_broken:")
     if why:
         st.info(format.plain(why.sentence), icon=":material/hourglass_top:")
     if task.error_message and state is not TaskState.SUCCEEDED:

@@ -32,6 +32,8 @@ class Task(BaseModel):
     task_id: str
     type: str
     state: TaskState
+    late: bool = Field(description="It is due, and has not begun for more than `OFFLOAD_SCHEDULE_LATE_S`.")
+    stalled: bool = Field(description="It runs, and its worker missed three heartbeats: possibly aborted.")
     progress: int = Field(ge=0, le=100)
     progress_note: str
     attempt: int

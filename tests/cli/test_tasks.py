@@ -163,6 +163,15 @@ def test_show_tells_the_timeline_and_the_attempts(run, run_json):
     assert "attempt 1 failed" in out
 
 
+def test_a_stalled_task_is_told_in_list_and_show(run, run_json, wall):
+    document = submit(run_json)
+    claim()
+    wall.advance(20)
+    assert "running, stalled" in run("tasks", "list")[1]
+    assert "Possibly aborted: no heartbeat for 20 s" in run("tasks", "show", document["task_id"])[1]
+    assert run_json("tasks", "show", document["task_id"])["stalled"] is True
+
+
 def test_show_of_no_task_exits_2(run_json):
     assert run_json("tasks", "show", "nonsense", status=2)["error"]["code"] == "not_found"
 

@@ -218,6 +218,8 @@ def test_document_has_the_documented_shape():
         "task_id": task_id,
         "type": "job",
         "state": "queued",
+        "late": False,
+        "stalled": False,
         "progress": 0,
         "progress_note": "",
         "attempt": 0,

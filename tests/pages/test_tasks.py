@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine import lifecycle
+from engine import lifecycle, registry
 from engine.words import Actor, Role, TaskState
 from tests.pages.conftest import counters, texts
 
@@ -59,6 +59,14 @@ def test_one_task_tells_why_it_waits_and_what_happened(browse):
     assert "No worker" in texts(at)
     assert task.id in texts(at)
     assert ":primary-badge[:material/hourglass_top: Queued]" in texts(at)
+
+
+def test_a_stalled_task_says_what_comes_next(browse, wall):
+    task = lifecycle.submit(GRACE, "probe", {}).task
+    lifecycle.claim("w1", registry.all_types())
+    wall.advance(30)
+    page = texts(browse(Role.OPS, "tasks", id=task.id))
+    assert "Possibly aborted\\: no heartbeat for 30 s; goes back to the queue at 12\\:00\\:45 UTC" in page
 
 
 def test_cancel_and_run_again(browse):

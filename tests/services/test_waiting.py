@@ -5,6 +5,7 @@ import pytest
 
 from engine import clock, lifecycle, registry, tasks
 from engine.lifecycle import Ending
+from engine.queries import alerts
 from engine.records import db, workers
 from engine.records import tasks as task_rows
 from engine.services import waiting
@@ -87,3 +88,53 @@ def test_task_that_does_not_wait_has_no_reason():
     submit()
     task = lifecycle.claim("w-probe", registry.all_types())
     assert waiting.why(task, UTC) is None
+
+
+def claimed(silent_s):
+    """A running task whose worker renewed its lease of 45 s that long ago."""
+    submit()
+    task = lifecycle.claim("w-probe", registry.all_types())
+    with db.main().write() as tx:
+        task_rows.renew(tx, "w-probe", [task.id], (NOON - silent_s + 45) * 1000)
+    return task_rows.get(db.main(), task.id)
+
+
+def test_a_task_whose_worker_beats_is_not_in_doubt():
+    task = claimed(silent_s=15)  # three beats of 5 s
+    assert waiting.doubt(task, UTC) == ""
+    assert task.document()["stalled"] is False
+
+
+def test_a_stalled_task_says_when_it_goes_back_to_the_queue():
+    task = claimed(silent_s=35)
+    assert waiting.doubt(task, ZoneInfo("Europe/Berlin")) == (
+        "Possibly aborted: no heartbeat for 35 s; goes back to the queue at 13:00:10 CET when the lease "
+        "ends. Nobody must act."
+    )
+    assert task.document()["stalled"] is True
+    assert alerts.stalled_tasks(NOON * 1000) == 1
+
+
+def test_a_task_past_its_lease_says_who_takes_it_over():
+    assert waiting.doubt(claimed(silent_s=50), UTC) == (
+        "Possibly aborted: no heartbeat for 50 s; the lease ended at 11:59:55 UTC, and the next live worker "
+        "takes it over. Nobody must act."
+    )
+
+
+@pytest.mark.parametrize(("waited_s", "late"), [(60, False), (61, True)])
+@pytest.mark.parametrize("run_at_s", [None, NOON + 600])
+def test_a_task_that_is_due_for_more_than_a_minute_is_late(monkeypatch, run_at_s, waited_s, late):
+    task = submit(run_at_ms=run_at_s and run_at_s * 1000)
+    assert task.document()["late"] is False
+    monkeypatch.setattr(clock, "_wall", lambda: (run_at_s or NOON) + waited_s)
+    assert task.document()["late"] is late
+
+
+def test_a_task_that_runs_or_has_ended_is_never_late(monkeypatch):
+    task = claimed(silent_s=0)
+    monkeypatch.setattr(clock, "_wall", lambda: NOON + 3600)
+    assert (task.document()["late"], task.document()["stalled"]) == (False, True)
+    lifecycle.settle(task, Ending(Outcome.SUCCEEDED))
+    ended = task_rows.get(db.main(), task.id).document()
+    assert (ended["late"], ended["stalled"]) == (False, False)
