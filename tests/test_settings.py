@@ -52,6 +52,24 @@ def test_a_value_nobody_can_mean_is_refused(environment, name, value):
     assert set(raised.value.fields) == {name}
 
 
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("import no_such_library", "No module named 'no_such_library'"),
+        ("def (", "SyntaxError: invalid syntax (broken_tasks.py, line 1)"),
+        ("raise ValueError('two\\nlines')", "ValueError: two lines"),
+    ],
+)
+def test_a_task_module_that_fails_is_told_in_one_line(environment, monkeypatch, tmp_path, source, error):
+    (tmp_path / "broken_tasks.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    environment("OFFLOAD_TASK_MODULES", "broken_tasks")
+    with pytest.raises(InvalidInput) as raised:
+        tasks.load()
+    assert raised.value.fields == {"OFFLOAD_TASK_MODULES": f"cannot import broken_tasks: {error}"}
+    assert "\n" not in raised.value.message
+
+
 def test_a_task_module_that_is_not_there_names_the_setting(environment):
     environment("OFFLOAD_TASK_MODULES", "no.such.module")
     with pytest.raises(InvalidInput, match=r"OFFLOAD_TASK_MODULES: cannot import no\.such\.module"):

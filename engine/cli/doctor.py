@@ -1,12 +1,15 @@
 """`offload doctor`: check the installation and say what to do."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 
 import click
 
 from engine import tasks
 from engine.cli.output import format_option, print_json
+from engine.errors import InvalidInput
 from engine.services import doctor
 
 PORT = click.IntRange(1, 65535)
@@ -23,12 +26,11 @@ _MARKS = {"ok": "ok     ", "warning": "WARNING", "error": "ERROR  "}
 @format_option
 def command(host: str, port: int, api_port: int | None, probe: bool, fmt: str) -> None:
     """Check settings, libraries, database, disk, clock, ports and worker; exit 1 on an error."""
-    tasks.load()
     options = doctor.Options(host, port, api_port or port + 1, probe)
     findings = []
     if fmt == "text":
         click.echo(doctor.about())
-    for finding in doctor.examine(options):
+    for finding in chain(task_modules(), doctor.examine(options)):
         findings.append(finding)
         if fmt == "text":
             _show(finding)
@@ -40,6 +42,17 @@ def command(host: str, port: int, api_port: int | None, probe: bool, fmt: str) -
     else:
         click.echo(f"\n{n_errors} errors, {n_warnings} warnings.")
     sys.exit(bool(n_errors))
+
+
+def task_modules() -> Iterator[doctor.Finding]:
+    """Load the task types; yield what keeps those of one's own out."""
+    try:
+        tasks.load()
+    except InvalidInput as error:
+        if tasks.VARIABLE not in error.fields:
+            raise
+        todo = f"Repair the module, or take it out of {tasks.VARIABLE}."
+        yield doctor.Finding("S006", "error", "settings", error.fields[tasks.VARIABLE], todo)
 
 
 def _show(finding: doctor.Finding) -> None:

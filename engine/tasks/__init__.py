@@ -6,7 +6,7 @@ import pkgutil
 from engine import settings
 from engine.errors import InvalidInput
 
-_VARIABLE = f"{settings.PREFIX}TASK_MODULES"
+VARIABLE = f"{settings.PREFIX}TASK_MODULES"
 
 
 def load() -> None:
@@ -20,7 +20,8 @@ def load() -> None:
     for name in filter(None, map(str.strip, settings.get().task_modules.split(","))):
         try:
             importlib.import_module(name)
-        except ImportError as error:
-            why = f"cannot import {name}: {error}"
-            message = f"Settings are not valid: {_VARIABLE}: {why}"
-            raise InvalidInput(message, fields={_VARIABLE: why}, code="settings") from error
+        except Exception as error:  # an edge: a module may fail in any way while it is imported
+            said = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+            why = f"cannot import {name}: {' '.join(said.split())}"
+            message = f"Settings are not valid: {VARIABLE}: {why}"
+            raise InvalidInput(message, fields={VARIABLE: why}, code="settings") from error

@@ -3,6 +3,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from engine import settings
 from engine.cli import doctor as cli
 from engine.services import doctor
 from engine.services.doctor import Finding
@@ -46,3 +47,12 @@ def test_json_is_one_document(run):
         "message": "no Pango",
         "todo": "Run: install",
     }
+
+
+def test_a_task_module_that_cannot_be_imported_is_a_finding_and_the_checks_go_on(run, data_dir, monkeypatch):
+    monkeypatch.setenv("OFFLOAD_TASK_MODULES", "no.such.module")
+    settings.get.cache_clear()
+    result = run([FINE])
+    assert result.exit_code == 1
+    assert "ERROR    S006  settings  cannot import no.such.module: No module named 'no'" in result.output
+    assert "D000" in result.output

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from engine import settings
 from engine.cli import up
 from engine.errors import InvalidInput, Unavailable
 from engine.lib import ports
@@ -25,6 +26,23 @@ def test_the_two_ports_must_differ():
     with pytest.raises(InvalidInput) as raised:
         up.check_ports("127.0.0.1", {"--port": 8501, "--api-port": 8501})
     assert set(raised.value.fields) == {"--port", "--api-port"}
+
+
+def test_a_task_module_that_cannot_be_imported_is_an_error_before_anything_starts(data_dir, monkeypatch):
+    up.check_task_modules()
+    monkeypatch.setenv("OFFLOAD_TASK_MODULES", "no.such.module")
+    settings.get.cache_clear()
+    with pytest.raises(InvalidInput, match=r"cannot import no\.such\.module: No module named 'no'"):
+        up.check_task_modules()
+
+
+def test_the_processes_find_modules_where_up_does(data_dir, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{up.ROOT}:/srv/shop")
+    programs = up.programs("127.0.0.1", 1, 2, n_threads=None, reload=False)
+    assert {p.environment["PYTHONPATH"] for p in programs} == {f"{up.ROOT}:/srv/shop"}
+    monkeypatch.delenv("PYTHONPATH")
+    programs = up.programs("127.0.0.1", 1, 2, n_threads=None, reload=False)
+    assert {p.environment["PYTHONPATH"] for p in programs} == {str(up.ROOT)}
 
 
 def test_a_data_folder_that_cannot_be_made_is_an_error_before_anything_starts(data_dir):
