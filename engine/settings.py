@@ -1,5 +1,6 @@
 """Every setting, once: environment `OFFLOAD_<NAME>`, or `OFFLOAD_<NAME>_FILE` with the value in a file."""
 
+import ipaddress
 import math
 import os
 import re
@@ -121,7 +122,8 @@ class Settings(BaseSettings):
     @classmethod
     def _hosts_and_ports(cls, value: str) -> str:
         for part in filter(None, map(str.strip, value.split(","))):
-            if not _HOST_AND_PORT.fullmatch(part):
+            host, _, port = part.rpartition(":")
+            if not _HOST_AND_PORT.fullmatch(part) or int(port) > 65_535 or not _well_formed(host):
                 raise ValueError(f"{part!r} is not host:port")
         return value
 
@@ -153,6 +155,14 @@ class Settings(BaseSettings):
     @property
     def ports(self) -> frozenset[int]:
         return frozenset(int(part) for part in self.call_ports.split(",") if part.strip())
+
+
+def _well_formed(host: str) -> bool:
+    """Whether what stands in brackets is an IPv6 address."""
+    try:
+        return not host.startswith("[") or bool(ipaddress.IPv6Address(host[1:-1]))
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True)

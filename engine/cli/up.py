@@ -12,7 +12,7 @@ import click
 
 from engine import settings, tasks
 from engine.errors import InvalidInput, Unavailable
-from engine.lib import ports
+from engine.lib import addresses, ports
 from engine.lib.printer import Printer
 from engine.lib.supervise import HEALTH, Program, Supervisor, answers_http
 from engine.records import db, workers
@@ -36,6 +36,8 @@ def command(host: str, port: int, api_port: int | None, n_threads: int | None, r
     check_ports(host, options)
     check_task_modules()
     check_data()
+    for message in addresses.never_opened():
+        click.echo(f"Warning: {message}", err=True)
     printer = Printer(sys.stderr.buffer)
     supervisor = Supervisor(
         programs(host, *options.values(), n_threads=n_threads, reload=reload),

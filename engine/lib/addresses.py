@@ -12,6 +12,7 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
@@ -163,6 +164,18 @@ def why_not(address: str, *, opened: bool = False) -> str | None:
     if not opened and str(found) in _own_addresses():
         return f"{address} is an address of this machine"
     return None
+
+
+def never_opened() -> list[str]:
+    """Say of each address that the settings open in vain why it stays refused; names are not resolved."""
+    found = []
+    for host, port in sorted(current_policy().opened):
+        with suppress(ValueError):
+            ipaddress.ip_address(host)
+            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            if reason := why_not(host, opened=True):
+                found.append(f"OFFLOAD_ALLOWED_PRIVATE_HOSTS does not open {shown}: {reason}")
+    return found
 
 
 def current_policy() -> Policy:

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import engine
 from engine import clock, lifecycle, settings
 from engine.errors import OffloadError, Unavailable
-from engine.lib import native, ports
+from engine.lib import addresses, native, ports
 from engine.lib.keyfile import KEY_FILE, load_key
 from engine.lib.supervise import HEALTH, answers_http
 from engine.queries import installation, tasks, workers
@@ -81,6 +81,7 @@ def examine(options: Options) -> Iterator[Finding]:
 
 def _settings() -> Iterator[Finding]:
     found = settings.check()
+    found += [settings.Finding("S005", "warning", message) for message in addresses.never_opened()]
     for f in found:
         yield Finding(f.id, f.level, "settings", f.message, "Change the environment of the processes.")
     if not found:

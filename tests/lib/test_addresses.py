@@ -208,7 +208,20 @@ def test_the_settings_open_hosts_and_ports(data_dir, monkeypatch):
     assert not check_url("http://example.com/").allowed
 
 
-@pytest.mark.parametrize("entry", ["127.0.0.1", "127.0.0.1:", "a:b", "http://a:80", "127.0.0.1:9000:1"])
+def test_addresses_that_stay_refused_though_opened_are_told(data_dir, monkeypatch):
+    opened = "169.254.169.254:80,10.0.0.1:80,[fd00:ec2::254]:80,metadata.internal:80,127.0.0.1:9000"
+    monkeypatch.setenv("OFFLOAD_ALLOWED_PRIVATE_HOSTS", opened)
+    assert addresses.never_opened() == [
+        "OFFLOAD_ALLOWED_PRIVATE_HOSTS does not open 169.254.169.254:80: "
+        "169.254.169.254 is not public: link-local, with cloud metadata",
+        "OFFLOAD_ALLOWED_PRIVATE_HOSTS does not open [fd00:ec2::254]:80: "
+        "fd00:ec2::254 is not public: cloud metadata",
+    ]
+
+
+@pytest.mark.parametrize(
+    "entry", ["127.0.0.1", "127.0.0.1:", "a:b", "http://a:80", "127.0.0.1:9000:1", "a:65536", "[1:2]:80"]
+)
 def test_a_wrong_entry_in_the_settings_is_named(data_dir, monkeypatch, entry):
     monkeypatch.setenv("OFFLOAD_ALLOWED_PRIVATE_HOSTS", entry)
     with pytest.raises(InvalidInput, match="OFFLOAD_ALLOWED_PRIVATE_HOSTS"):

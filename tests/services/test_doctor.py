@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 import engine
-from engine import clock, lifecycle, tasks
+from engine import clock, lifecycle, settings, tasks
 from engine.lib import native, ports
 from engine.records import db, workers
 from engine.services import doctor
@@ -51,6 +51,13 @@ def test_a_fresh_installation_has_no_errors(examine):
 
 def test_whatever_is_wrong_says_what_to_do(examine):
     assert all(f.todo for f in examine().values() if f.level != "ok")
+
+
+def test_an_address_opened_in_vain_is_a_warning(examine, monkeypatch):
+    monkeypatch.setenv("OFFLOAD_ALLOWED_PRIVATE_HOSTS", "169.254.169.254:80")
+    settings.get.cache_clear()
+    found = examine()["S005"]
+    assert (found.level, "169.254.169.254:80" in found.message) == ("warning", True)
 
 
 def test_a_misspelt_setting_is_an_error(examine, monkeypatch):
