@@ -2,13 +2,12 @@
 
 import streamlit as st
 
-from engine import clock, ui
+from engine import ui
 from engine.queries import webhooks as reads
 from engine.ui import edge, session, widgets
 from engine.ui.webhooks import endpoints, log
 
 VIEWS = ("Endpoints", "Log")
-DAY_MS = 86_400_000
 
 actor = session.signed_in()
 
@@ -29,25 +28,27 @@ def kept(every_s: float | None) -> None:
 
 def deliveries(every_s: float | None) -> None:
     """Draw the log, filtered by what the address says."""
-    state = st.pills("State", reads.STATES, key="state", bind="query-params", format_func=str.capitalize)
-    cursors = st.session_state.setdefault(f"deliveries-{state}", [None])
+    state, since = log.filters()
+    key = f"deliveries-{state}-{since}"
+    cursors = st.session_state.setdefault(key, [None])
 
     @ui.live(every_s=every_s)
     def listing() -> None:
         page, counts = edge.load(
-            f"deliveries-{state}-{len(cursors)}",
+            f"{key}-{len(cursors)}",
             lambda: (
-                reads.deliveries(actor, state=state, cursor=cursors[-1]),
-                reads.counts(actor, clock.now_ms() - DAY_MS),
+                reads.deliveries(actor, state=state, since_ms=log.since_ms(since), cursor=cursors[-1]),
+                reads.counts(actor, log.since_ms(log.DAY)),
             ),
         )
         st.caption("The last 24 hours")
         log.counters(counts)
-        if not page.items and state:
-            widgets.hidden_by_filter("All deliveries that are kept were searched.")
+        if not page.items and (state or since):
+            kept = f"of the last {since}" if since else "that are kept"
+            widgets.hidden_by_filter(f"All deliveries {kept} were searched.")
         elif not page.items:
             widgets.nothing_yet("Nothing sent yet", "Every delivery appears here, with its attempts.")
-        elif picked := log.table(page.items, f"deliveries-{state}-{len(cursors)}"):
+        elif picked := log.table(page.items, f"{key}-{len(cursors)}"):
             st.session_state["delivery-picked"] = picked
             st.rerun()
         with st.container(horizontal=True, horizontal_alignment="right"):

@@ -50,10 +50,11 @@ def deliveries(
     endpoint_id: str | None = None,
     task_id: str | None = None,
     state: str | None = None,
+    since_ms: int = 0,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page:
-    """List deliveries, newest first: one's own, or everybody's for ops."""
+    """List deliveries made since a time, newest first: one's own, or everybody's for ops."""
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
         raise InvalidInput("The cursor is not one of ours.", fields={"cursor": "take it from `next`"})
     limit = max(1, min(limit, MAX_PAGE))
@@ -62,13 +63,14 @@ def deliveries(
            where d.seq < :before and d.owner = coalesce(:owner, d.owner)
                and coalesce(d.endpoint_id, '') = coalesce(:endpoint, d.endpoint_id, '')
                and coalesce(m.task_id, '') = coalesce(:task, m.task_id, '')
-               and d.state = coalesce(:state, d.state)
+               and d.state = coalesce(:state, d.state) and d.created_at_ms >= :since
            order by d.seq desc limit :limit""",
         before=int(cursor) if cursor else 2**62,
         owner=None if actor.role.includes(Role.OPS) else actor.name,
         endpoint=endpoint_id,
         task=task_id,
         state=state,
+        since=since_ms,
         limit=limit + 1,
     )
     items = [_document(row) for row in rows[:limit]]

@@ -80,6 +80,24 @@ def test_empty_logs_say_which_kind_of_empty(browse):
     assert "Nothing matches this filter" in texts(browse(Role.STAFF, "webhooks", view="Log", state="Failed"))
 
 
+def test_each_counter_of_the_last_day_leads_to_exactly_what_it_counted(browse, wall):
+    made = webhooks.create(ADA, {"url": URL})
+    webhooks.send_test(ADA, made.endpoint.id)
+    wall.advance(86_400)
+    webhooks.send_test(ADA, made.endpoint.id)
+    wall.advance(1)
+    at = browse(Role.STAFF, "webhooks", view="Log")
+    assert len(at.dataframe[0].value) == 2
+    assert "1" in [heading.value for heading in at.subheader], "of the last 24 hours"
+    links = [link.proto.query_string for link in at.get("page_link")]
+    assert "view=Log&state=Waiting&since=24+hours" in links
+    day = browse(Role.STAFF, "webhooks", view="Log", state="Waiting", since="24 hours")
+    assert len(day.dataframe[0].value) == 1
+    wall.advance(86_400)
+    shown = texts(browse(Role.STAFF, "webhooks", view="Log", since="24 hours"))
+    assert "All deliveries of the last 24 hours were searched." in shown
+
+
 def test_what_failed_is_made_again(browse, server, monkeypatch):
     from engine import settings
 

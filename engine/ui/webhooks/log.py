@@ -21,13 +21,27 @@ _LOOKS = {
     "dropped": (":material/block:", "gray"),
 }
 SINCE = {"1 hour": 3_600_000, "24 hours": 86_400_000, "7 days": 604_800_000}
+DAY = "24 hours"
 PAGE = "webhooks.py"
+
+
+def since_ms(chosen: str | None) -> int:
+    """Return when a key of `SINCE` begins; 0, the beginning of all time, for None."""
+    return clock.now_ms() - SINCE[chosen] if chosen else 0
 
 
 def badge(state: str) -> str:
     """Return Markdown for the state of a delivery."""
     icon, color = _LOOKS[state]
     return f":{color}-badge[{icon} {state.capitalize()}]"
+
+
+def filters() -> tuple[str | None, str | None]:
+    """Draw the filter, which lives in the address; return a state and a key of `SINCE`, None for all."""
+    with st.container(horizontal=True):
+        state = st.pills("State", list(_LOOKS), key="state", bind="query-params", format_func=str.capitalize)
+        since = st.pills("Made in the last", list(SINCE), key="since", bind="query-params")
+    return state, since
 
 
 def counters(counts: Mapping[str, int]) -> None:
@@ -38,7 +52,7 @@ def counters(counts: Mapping[str, int]) -> None:
                 state.capitalize(),
                 n,
                 PAGE,
-                {"view": "Log", "state": state.capitalize()},
+                {"view": "Log", "state": state.capitalize(), "since": DAY},
                 f":{_LOOKS[state][1]}[{_LOOKS[state][0]}]",
             )
             for state, n in counts.items()
@@ -85,7 +99,7 @@ def replay_form(actor: Actor) -> None:
             icon=":material/replay:",
             key="replay-failed",
             on_click=widgets.act,
-            args=(lambda: _replay_failed(actor, SINCE[since or "24 hours"]),),
+            args=(lambda: _replay_failed(actor, SINCE[since or DAY]),),
         )
 
 
