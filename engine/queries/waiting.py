@@ -1,7 +1,10 @@
 """Reads about what a waiting task waits for: its place in the queue, pauses, workers, measured durations."""
 
+import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from engine import clock
 from engine.records import db, flags
@@ -24,20 +27,32 @@ class Pause:
 
 @dataclass(frozen=True)
 class Durations:
-    """Measured durations of the latest attempts of one type that succeeded, in milliseconds."""
+    """Measured durations of the latest attempts of one type that succeeded."""
 
-    n: int
-    low_ms: float
-    median_ms: float
-    high_ms: float
-    """First decile, median and last decile."""
+    sorted_ms: tuple[int, ...]
+
+    def remaining_ms(self, elapsed_ms: int, share: float) -> float:
+        """Return how long one that has run for some time goes on: a quantile over those that ran longer.
+
+        Infinite where none ran that long: nothing is known of it.
+        """
+        longer = self.sorted_ms[bisect_left(self.sorted_ms, elapsed_ms) :]
+        return longer[min(len(longer) - 1, int(len(longer) * share))] - elapsed_ms if longer else math.inf
+
+
+@dataclass(frozen=True)
+class Running:
+    """A running task: its type, and for how long it has been running."""
+
+    type: str
+    elapsed_ms: int
 
 
 @dataclass(frozen=True)
 class Crew:
     """The live worker processes that know a type, their threads, and when any worker was last heard of."""
 
-    n_workers: int
+    ids: tuple[str, ...]
     n_threads: int
     n_others: int
     """Live workers that do not have the code of the type."""
@@ -56,17 +71,24 @@ def pause_of(task_type: str) -> Pause | None:
 def crew(task_type: str) -> Crew:
     """Return who could run a type now."""
     heard_since = clock.now_ms() - flags.silent_after_ms()
-    rows = db.main().read("select types, threads, heartbeat_at_ms from workers where stopped_at_ms is null")
+    rows = db.main().read(
+        "select id, types, threads, heartbeat_at_ms from workers where stopped_at_ms is null"
+    )
     live = [row for row in rows if row["heartbeat_at_ms"] >= heard_since]
     able = [row for row in live if task_type in row["types"].split()]
     last = db.main().value("select max(heartbeat_at_ms) from workers")
-    return Crew(len(able), sum(row["threads"] for row in able), len(live) - len(able), last)
+    n_threads = sum(row["threads"] for row in able)
+    return Crew(tuple(row["id"] for row in able), n_threads, len(live) - len(able), last)
 
 
-def n_running(task_type: str) -> int:
-    """Count the running tasks of a type."""
-    sql = "select count(*) from tasks where state = 'running' and type = :type"
-    return int(db.main().value(sql, type=task_type))
+def running(column: Literal["type", "worker_id"], values: Sequence[str]) -> list[Running]:
+    """Return the running tasks of some types or workers."""
+    names, params = db.listed("value", values)
+    rows = db.main().read(
+        f"select type, started_at_ms from tasks where state = 'running' and {column} in ({names})", **params
+    )
+    now_ms = clock.now_ms()
+    return [Running(row["type"], max(0, now_ms - (row["started_at_ms"] or now_ms))) for row in rows]
 
 
 def ahead(task: Task, types: Sequence[str]) -> dict[str, int]:
@@ -97,11 +119,4 @@ def _durations(task_type: str) -> Durations | None:
         type=task_type,
         sample=_SAMPLE,
     )
-    values = sorted(row["duration_ms"] for row in rows)
-    if not values:
-        return None
-    return Durations(len(values), _at(values, 0.1), _at(values, 0.5), _at(values, 0.9))
-
-
-def _at(values: Sequence[int], share: float) -> float:
-    return float(values[min(len(values) - 1, int(len(values) * share))])
+    return Durations(tuple(sorted(row["duration_ms"] for row in rows))) if rows else None

@@ -3,6 +3,9 @@
 And is it really running? A sentence where that is in doubt.
 """
 
+import heapq
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -13,13 +16,15 @@ from engine.records.tasks import Task
 from engine.words import TaskState
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_SHARES = 0.5, 0.1, 0.9
+"""Median, first and last decile."""
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a task waits. `code` is stable; the estimate is from measured durations, None where there are none.
+    """Why a task waits. `code` is stable; the estimate is from measured durations, None if not known.
 
-    `low_s` and `high_s` bound the estimate if every task ahead took its first or last decile.
+    `low_s` and `high_s` bound the estimate if every task before it took its first or last decile.
     """
 
     code: str
@@ -91,7 +96,7 @@ def _paused(task: Task, zone: tzinfo) -> Reason | None:
 
 def _no_worker(task: Task) -> Reason | None:
     crew = reads.crew(task.type)
-    if crew.n_workers:
+    if crew.ids:
         return None
     if crew.n_others:
         return Reason("no_code", f"No live worker has the code of the type {task.type}; update the workers.")
@@ -103,14 +108,13 @@ def _no_worker(task: Task) -> Reason | None:
 
 def _limited(task: Task) -> Reason | None:
     task_type = registry.find(task.type)
-    if (
-        task_type is None
-        or task_type.max_running is None
-        or reads.n_running(task.type) < task_type.max_running
-    ):
+    if task_type is None or task_type.max_running is None:
+        return None
+    running = reads.running("type", [task.type])
+    if len(running) < task_type.max_running:
         return None
     line = reads.ahead(task, [task.type])
-    estimate = _estimate(line, task_type.max_running)
+    estimate = _estimate(line, running, task_type.max_running)
     sentence = (
         f"{task_type.max_running} tasks of the type {task.type} run already, as many as may; "
         f"{_places(line)}{_about(estimate)}."
@@ -119,24 +123,51 @@ def _limited(task: Task) -> Reason | None:
 
 
 def _in_line(task: Task) -> Reason:
-    line = reads.ahead(task, [t.name for t in registry.all_types()])
-    estimate = _estimate(line, max(1, reads.crew(task.type).n_threads))
-    return Reason("queue", f"{_places(line)[:1].upper()}{_places(line)[1:]}{_about(estimate)}.", *estimate)
+    line, crew = reads.ahead(task, [t.name for t in registry.all_types()]), reads.crew(task.type)
+    running, n_threads = reads.running("worker_id", crew.ids), max(1, crew.n_threads)
+    estimate = _estimate(line, running, n_threads)
+    busy = f"; all {n_threads} threads are busy" if len(running) >= n_threads else ""
+    place = _places(line)
+    return Reason("queue", f"{place[:1].upper()}{place[1:]}{busy}{_about(estimate)}.", *estimate)
 
 
 _Estimate = tuple[float | None, float | None, float | None, int]
 
 
-def _estimate(line: dict[str, int], places: int) -> _Estimate:
-    """Sum the measured durations of those ahead over the places they share."""
-    known = reads.durations(list(line))
-    if not line or set(line) - set(known):
-        return (0.0, 0.0, None, 0) if not line else (None, None, None, 0)
-    median, low, high = (
-        sum(n * getattr(known[name], what) for name, n in line.items()) / places / 1000
-        for what in ("median_ms", "low_ms", "high_ms")
-    )
-    return median, low, high, sum(d.n for d in known.values())
+def _estimate(line: Mapping[str, int], running: Sequence[reads.Running], n_places: int) -> _Estimate:
+    """Return median, low and high of the seconds until a place is free, and from how many durations."""
+    if not line and len(running) < n_places:
+        return 0.0, 0.0, 0.0, 0
+    known = reads.durations(list({*line, *(task.type for task in running)}))
+    if set(line) - set(known):
+        return None, None, None, 0
+    median, low, high = (_free_after_s(line, running, n_places, known, share) for share in _SHARES)
+    if median is None:
+        return None, None, None, 0
+    return median, low, high, sum(len(durations.sorted_ms) for durations in known.values())
+
+
+def _free_after_s(
+    line: Mapping[str, int],
+    running: Sequence[reads.Running],
+    n_places: int,
+    known: Mapping[str, reads.Durations],
+    share: float,
+) -> float | None:
+    """Let those ahead take the places as these become free, and return when the next one is; None if unknown.
+
+    What runs and was never measured, or has run longer than any before it, is taken to keep its place.
+    """
+
+    def lasts_ms(name: str, elapsed_ms: int = 0) -> float:
+        return known[name].remaining_ms(elapsed_ms, share) if name in known else math.inf
+
+    ends = sorted(lasts_ms(task.type, task.elapsed_ms) for task in running)
+    places = [0.0] * (n_places - len(ends)) + ends[-n_places:]  # sorted, so it is a heap
+    for name, n in line.items():
+        for _ in range(n):
+            heapq.heapreplace(places, places[0] + lasts_ms(name))
+    return places[0] / 1000 if places[0] < math.inf else None
 
 
 def _places(line: dict[str, int]) -> str:
@@ -148,7 +179,9 @@ def _places(line: dict[str, int]) -> str:
 
 def _about(estimate: _Estimate) -> str:
     median, low, high, n = estimate
-    if not median or low is None or high is None or not n:
+    if median is None:
+        return "; how long that takes is not known"
+    if low is None or high is None or not n:
         return ""
     span = f"{duration_in_words(low)} to {duration_in_words(high)}"
-    return f", about {duration_in_words(median)} ({span}, from {n} measured)"
+    return f", about {duration_in_words(max(1, median))} ({span}, from {n} measured)"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC
 from zoneinfo import ZoneInfo
 
@@ -138,3 +139,65 @@ def test_a_task_that_runs_or_has_ended_is_never_late(monkeypatch):
     lifecycle.settle(task, Ending(Outcome.SUCCEEDED))
     ended = task_rows.get(db.main(), task.id).document()
     assert (ended["late"], ended["stalled"]) == (False, False)
+
+
+def busy(monkeypatch, n_running, measured_s, ran_s):
+    """Running tasks on two threads, after some were measured; the wall clock when they have run so long."""
+    register_worker(threads=2)
+    for seconds in measured_s:
+        submit()
+        run_one(seconds * 1000)
+    for _ in range(n_running):
+        submit()
+        lifecycle.claim("w-probe", registry.all_types())
+    with db.main().write() as tx:
+        workers.beat(tx, "w-probe", (NOON + ran_s) * 1000, dict.fromkeys(USAGE))
+    monkeypatch.setattr(clock, "_wall", lambda: NOON + ran_s)
+
+
+USAGE = ("memory_bytes", "children_memory_bytes", "cpu_percent")
+
+
+def test_next_in_line_waits_for_what_is_running(monkeypatch):
+    busy(monkeypatch, 2, [60] * 9 + [90], ran_s=20)
+    reason = waiting.why(submit(), UTC)
+    # the first place is free when the median of those that run longer than 20 s is over
+    assert reason.sentence == (
+        "Next in line; all 2 threads are busy, about 40 s (40 s to 70 s, from 10 measured)."
+    )
+    assert (reason.estimate_s, reason.low_s, reason.high_s) == (40, 40, 70)
+
+
+def test_those_ahead_take_the_places_as_they_become_free(monkeypatch):
+    busy(monkeypatch, 2, [60] * 10, ran_s=20)
+    for _ in range(3):
+        submit()
+    # free after 40 and 40 s, taken until 100, 100, and the third until 160: a place is free after 100 s
+    assert waiting.why(submit(), UTC).estimate_s == 100
+
+
+def test_what_has_run_longer_than_usual_is_expected_to_end_as_those_that_did(monkeypatch):
+    busy(monkeypatch, 2, [10] * 9 + [100], ran_s=40)
+    assert waiting.why(submit(), UTC).estimate_s == 60
+
+
+def test_it_says_so_when_it_cannot_know(monkeypatch):
+    busy(monkeypatch, 2, [10] * 10, ran_s=40)
+    reason = waiting.why(submit(), UTC)
+    assert reason.sentence == ("Next in line; all 2 threads are busy; how long that takes is not known.")
+    assert reason.estimate_s is None
+
+
+def test_with_a_free_thread_the_next_in_line_is_about_to_start(monkeypatch):
+    busy(monkeypatch, 1, [60] * 10, ran_s=20)
+    reason = waiting.why(submit(), UTC)
+    assert (reason.sentence, reason.estimate_s) == ("Next in line.", 0)
+
+
+def test_a_full_type_waits_for_its_own_running_tasks(monkeypatch):
+    busy(monkeypatch, 1, [60] * 10, ran_s=20)
+    monkeypatch.setitem(registry._types, "probe", replace(registry.get("probe"), max_running=1))
+    assert waiting.why(submit(), UTC).sentence == (
+        "1 tasks of the type probe run already, as many as may; next in line, "
+        "about 40 s (40 s to 40 s, from 10 measured)."
+    )
