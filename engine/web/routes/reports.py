@@ -12,6 +12,7 @@ from engine.queries import files
 from engine.queries import tasks as reads
 from engine.records.artifacts import Artifact
 from engine.web import actors, documents
+from engine.web.ranges import RangedFile
 from engine.web.submission import Options, Submission, submit
 from engine.words import Actor, TaskState
 
@@ -38,8 +39,8 @@ async def create(body: NewReport, actor: SignedIn) -> JSONResponse:
 
 
 @router.get("/{task_id}/pdf", summary="Download a report", response_class=FileResponse)
-def pdf(task_id: str, actor: SignedIn) -> FileResponse:
-    """Stream the file to its owner or to ops; 409 `not_ready` before success, 410 after its time."""
+def pdf(task_id: str, actor: SignedIn) -> RangedFile:
+    """Stream the file, or its `Range`, to its owner or to ops; 409 `not_ready` before success, 410 later."""
     task = reads.required(actor, task_id)
     if task.type != TYPE:
         raise NotFound("This task makes no PDF.")
@@ -51,11 +52,11 @@ def pdf(task_id: str, actor: SignedIn) -> FileResponse:
     return _file(artifact)
 
 
-def _file(artifact: Artifact) -> FileResponse:
+def _file(artifact: Artifact) -> RangedFile:
     path = settings.get().data_dir / "artifacts" / f"{artifact.id}.{artifact.kind}"
     if not path.is_file():
         raise Gone(_GONE)
-    return FileResponse(
+    return RangedFile(
         path,
         media_type=artifact.content_type,
         filename=artifact.filename,

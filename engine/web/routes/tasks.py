@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from engine import clock, lifecycle
 from engine.errors import Conflict, Gone, InvalidInput
@@ -14,6 +14,7 @@ from engine.queries import files
 from engine.queries import tasks as reads
 from engine.services import results, waiting
 from engine.web import actors, documents
+from engine.web.ranges import RangedFile
 from engine.web.submission import Options, Submission, sent_as, submit
 from engine.words import Actor, TaskState
 
@@ -101,4 +102,4 @@ def result(task_id: str, actor: SignedIn) -> Response:
     path = results.path_of(large.id)
     if not path.is_file():
         raise Gone("The result has been removed, its time is over. Run the task again.")
-    return FileResponse(path, media_type=large.content_type)
+    return RangedFile(path, media_type=large.content_type)

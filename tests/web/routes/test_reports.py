@@ -122,3 +122,58 @@ def test_order_answers_202_with_a_link_to_the_pdf(people):
     answer = people.by_token("sam").post("/api/reports", json={"report": "performance_summary", "params": {}})
     assert answer.status_code == 202
     assert answer.json()["links"]["pdf"] == f"/api/reports/{answer.json()['task_id']}/pdf"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "bytes",
+        "bytes=",
+        "bytes=,",
+        "bytes=a-b",
+        "bytes=5-3",
+        "bytes=0-1,x",
+        "bytes = 0-1",
+        "bytes=0 - 1",
+        "lines=0-1",
+    ],
+)
+def test_a_range_that_is_not_valid_is_ignored(people, finished, header):
+    answer = people.by_token("sam").get(finished(), headers={"Range": header})
+    assert (answer.status_code, answer.content) == (200, PDF)
+
+
+@pytest.mark.parametrize("header", ["bytes=19-", "bytes=500-600, 700-", "bytes=-0", f"bytes={'9' * 5000}-"])
+def test_a_range_outside_the_file_is_416_in_the_shape_of_every_error(people, finished, header):
+    client, path = people.by_token("sam"), finished()
+    answer = client.get(path, headers={"Range": header})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (416, "range_not_satisfiable")
+    assert answer.headers["content-range"] == "bytes */19"
+    assert answer.headers["cache-control"] == "no-store"
+    assert client.get(path, headers={"Range": header, "If-Range": '"other"'}).content == PDF
+
+
+@pytest.mark.parametrize(
+    ("header", "content", "told"),
+    [
+        ("bytes=0-3", b"%PDF", "bytes 0-3/19"),
+        ("BYTES=5-7", b"1.7", "bytes 5-7/19"),
+        ("bytes=-6", b"really", "bytes 13-18/19"),
+        ("bytes=-999", PDF, "bytes 0-18/19"),
+        ("bytes=13-", b"really", "bytes 13-18/19"),
+        ("bytes=13-999", b"really", "bytes 13-18/19"),
+        ("bytes=0-3,, 99-", b"%PDF", "bytes 0-3/19"),
+        (f"bytes=13-{'9' * 5000}", b"really", "bytes 13-18/19"),
+    ],
+)
+def test_a_part_of_the_file(people, finished, header, content, told):
+    answer = people.by_token("sam").get(finished(), headers={"Range": header})
+    assert (answer.status_code, answer.content, answer.headers["content-range"]) == (206, content, told)
+
+
+def test_several_parts_of_the_file(people, finished):
+    answer = people.by_token("sam").get(finished(), headers={"Range": "bytes=0-3,-6"})
+    assert answer.status_code == 206
+    assert answer.headers["content-type"].startswith("multipart/byteranges; boundary=")
+    assert b"bytes 0-3/19" in answer.content
+    assert b"bytes 13-18/19" in answer.content
