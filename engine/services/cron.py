@@ -86,7 +86,11 @@ def _expression(request: Request) -> str:
 
 def _zone(request: Request) -> str:
     """Read the zone; `tz`, as the option is called, is another name for it."""
-    return _text(request, "tz" if request.get("zone") is None else "zone", DEFAULT_ZONE)
+    zone, tz = request.get("zone"), request.get("tz")
+    if None not in (zone, tz) and zone != tz:
+        message = "zone and tz are two names of one field, and here they differ."
+        raise InvalidInput(message, code="invalid_field", fields={"zone": message, "tz": message})
+    return _text(request, "tz" if zone is None else "zone", DEFAULT_ZONE)
 
 
 def _start(request: Request, zone: str) -> Any:

@@ -53,6 +53,15 @@ def test_the_zone_may_be_called_tz(anna):
     assert anna.get("/api/cron/next", params=query).json()["runs"] == ["2026-01-01T12:00:00+09:00"]
 
 
+@pytest.mark.parametrize("verb", ["next", "validate", "frequency"])
+def test_zone_and_tz_that_contradict_each_other_are_refused(anna, verb):
+    query = {"expression": "0 12 * * *", "zone": "Europe/Berlin", "tz": "Asia/Tokyo"}
+    answer = anna.get(f"/api/cron/{verb}", params=query)
+    assert answer.status_code == 422
+    assert set(answer.json()["error"]["fields"]) == {"zone", "tz"}
+    assert anna.get(f"/api/cron/{verb}", params={**query, "tz": "Europe/Berlin"}).status_code == 200
+
+
 def test_the_other_questions(anna):
     expression = {"expression": "@daily"}
     assert anna.get("/api/cron/validate", params=expression).json()["normalised"] == "0 0 * * *"
