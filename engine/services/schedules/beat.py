@@ -168,32 +168,37 @@ def _apply(tx: Transaction, plan: Plan, now_ms: int) -> int:
         return 0
     skipped = [_row(schedule, at, now_ms, "skipped", reason=schedules.MISSED) for at in plan.skipped]
     schedules.add_occurrences(tx, skipped)
-    if missed := [*plan.skipped, *plan.made_up]:
-        _tell_missed(tx, plan, missed)
-    times = [(at, True) for at in plan.made_up] + [(at, False) for at in plan.due]
-    return sum(_occur(tx, schedule, at, now_ms, caught_up) for at, caught_up in times)
+    made_up = [_occur(tx, schedule, at, now_ms, caught_up=True) for at in plan.made_up]
+    if plan.skipped or plan.made_up:
+        _tell_missed(tx, plan, made_up)
+    on_time = [_occur(tx, schedule, at, now_ms, caught_up=False) for at in plan.due]
+    return made_up.count("enqueued") + on_time.count("enqueued")
 
 
-def _tell_missed(tx: Transaction, plan: Plan, missed: list[int]) -> None:
-    schedule = plan.schedule
+def _tell_missed(tx: Transaction, plan: Plan, made_up: list[str]) -> None:
+    """Tell what was missed; made up is what has a task now, waiting what the overlap rule holds back."""
+    schedule, missed = plan.schedule, [*plan.skipped, *plan.made_up]
     data = {
         "schedule_id": schedule.id,
         "name": schedule.name,
         "n_missed": len(missed),
-        "n_made_up": len(plan.made_up),
+        "n_made_up": made_up.count("enqueued"),
+        "n_waiting": made_up.count("waiting"),
         "first_due": clock.iso(min(missed)),
         "last_due": clock.iso(max(missed)),
     }
     lifecycle.emit(tx, "schedule.missed", data, owner=None if schedule.system else schedule.owner)
 
 
-def _occur(tx: Transaction, schedule: Schedule, due_at_ms: int, now_ms: int, caught_up: bool) -> bool:
-    """Record an occurrence and enqueue its task if the overlap rule lets it; return whether it did."""
+def _occur(tx: Transaction, schedule: Schedule, due_at_ms: int, now_ms: int, *, caught_up: bool) -> str:
+    """Record an occurrence and enqueue its task if the overlap rule lets it; return what became of it."""
     decision, reason = _decide(tx, schedule)
     row = _row(schedule, due_at_ms, now_ms, decision, caught_up=caught_up, reason=reason)
     if not schedules.add_occurrence(tx, row):
-        return False
-    return decision == "enqueued" and _submit(tx, schedule, due_at_ms, row["run_at_ms"], now_ms)
+        return "known"
+    if decision != "enqueued":
+        return decision
+    return "enqueued" if _submit(tx, schedule, due_at_ms, row["run_at_ms"], now_ms) else "refused"
 
 
 def _decide(tx: Transaction, schedule: Schedule) -> tuple[str, str]:

@@ -135,6 +135,21 @@ def test_missed_occurrences_follow_the_rule_alone(wall, rule, decided):
     assert made.stored(schedule).next_at_ms == kit.NOON_MS + 180 * made.MINUTE_MS
 
 
+@pytest.mark.parametrize(
+    ("overlap", "n_made_up", "n_waiting"), [("allow", 3, 0), ("skip", 1, 0), ("queue", 1, 2)]
+)
+def test_the_event_counts_as_made_up_what_was_enqueued(wall, monkeypatch, overlap, n_made_up, n_waiting):
+    told = []
+    monkeypatch.setattr(lifecycle, "emit", lambda tx, event, data, *, owner: told.append((event, data)))
+    made.add(cron="@hourly", catch_up="all", catch_up_max=3, overlap=overlap)
+    wall.advance(4.5 * HOUR_S)
+    assert schedules.enqueue_due() == n_made_up
+    [(event, data)] = [one for one in told if one[0].startswith("schedule.")]
+    assert event == "schedule.missed"
+    assert (data["n_missed"], data["n_made_up"], data["n_waiting"]) == (4, n_made_up, n_waiting)
+    assert (data["first_due"], data["last_due"]) == ("2025-12-01T13:00:00.000Z", "2025-12-01T16:00:00.000Z")
+
+
 def test_a_short_delay_is_not_missed(wall):
     schedule = made.add(catch_up="skip")
     wall.advance(300 + 59)
