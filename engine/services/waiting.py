@@ -54,7 +54,9 @@ def doubt(task: Task, zone: tzinfo) -> str:
         then = f"goes back to the queue at {ends} when the lease ends"
     else:
         then = f"the lease ended at {ends}, and the next live worker takes it over"
-    return f"Possibly aborted: no heartbeat for {silent}; {then}. Nobody must act."
+    crew = reads.crew(task.type)
+    act = "Nobody must act." if crew.ids or crew.n_others else "No worker is alive to do so: ./offload up"
+    return f"Possibly aborted: no heartbeat for {silent}; {then}. {act}"
 
 
 def duration_in_words(seconds: float) -> str:

@@ -92,7 +92,8 @@ def test_task_that_does_not_wait_has_no_reason():
 
 
 def claimed(silent_s):
-    """A running task whose worker renewed its lease of 45 s that long ago."""
+    """A running task whose worker renewed its lease of 45 s that long ago, beside a worker that lives."""
+    register_worker(types="report")
     submit()
     task = lifecycle.claim("w-probe", registry.all_types())
     with db.main().write() as tx:
@@ -114,6 +115,12 @@ def test_a_stalled_task_says_when_it_goes_back_to_the_queue():
     )
     assert task.document()["stalled"] is True
     assert alerts.stalled_tasks(NOON * 1000) == 1
+
+
+def test_a_stalled_task_says_who_must_act_when_no_worker_is_alive(monkeypatch):
+    task = claimed(silent_s=0)
+    monkeypatch.setattr(clock, "_wall", lambda: NOON + 20)
+    assert waiting.doubt(task, UTC).endswith("No worker is alive to do so: ./offload up")
 
 
 def test_a_task_past_its_lease_says_who_takes_it_over():
