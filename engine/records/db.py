@@ -220,7 +220,9 @@ class Database:
     @property
     def is_there(self) -> bool:
         """Tell whether the file is still the one that was opened (3 us)."""
-        return _file(self.path) == self._file
+        found = _file(self.path)
+        self._file = self._file or found  # gone before it was opened at all: the one that comes back
+        return found is not None and found == self._file
 
     def require(self) -> None:
         """Raise Gone if the file was deleted or replaced."""
@@ -384,10 +386,9 @@ def _open(path: Path, synchronous: str) -> TimedConnection:
 
 
 def _migrate(path: Path, sets: schema.MigrationSets) -> None:
-    if (
-        path.name in _REPLACEABLE and not path.exists()
-    ):  # deleted, perhaps while other processes have it open:
-        for rest in ("-wal", "-shm"):  # the index they share would be taken for the new file's
+    if path.name in _REPLACEABLE and not path.exists():
+        # Perhaps other processes have it open: the index they share would be taken for the new file's.
+        for rest in ("-wal", "-shm"):
             path.with_name(path.name + rest).unlink(missing_ok=True)
     connection = sqlite3.connect(path, timeout=settings.get().busy_timeout_s)
     try:

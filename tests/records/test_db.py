@@ -246,6 +246,19 @@ def _notice_late(opened, made, ended):
     ended.set()
 
 
+def test_files_that_were_deleted_before_their_first_use_are_noticed_too(data_dir):
+    """A process that has set everything up may open a file minutes later."""
+    db.metrics()
+    (data_dir / "cache.db").unlink()
+    (data_dir / "offload.db").rename(data_dir / "away.db")
+    assert db.cache().value("select count(*) from responses") == 0
+    with pytest.raises(db.Gone), db.main().write():
+        pass
+    assert not (data_dir / "offload.db").exists()
+    (data_dir / "away.db").rename(data_dir / "offload.db")
+    assert db.main().value("select count(*) from queue_pauses") == 0
+
+
 @pytest.mark.parametrize("instead", ["nothing", "another"])
 def test_a_deleted_main_file_takes_nothing_and_is_never_made_anew(data_dir, instead):
     """Tasks accepted into a file without a name would be lost; an empty queue would look like good news."""
