@@ -89,7 +89,8 @@ async def _answer(app: ASGIApp, scope: Scope, receive: Receive, send: Send, corr
         if started:
             raise
         if isinstance(error, db.LockedOrFull):  # the guard could not look up who asks
-            await errors.answer(Unavailable(), scope)(scope, receive, send_with_headers)
+            known = error if isinstance(error, Unavailable) else Unavailable()
+            await errors.answer(known, scope)(scope, receive, send_with_headers)
             return
         answer = OffloadError("Something went wrong on our side; the log knows more.", code="internal_error")
         await errors.answer(answer, scope)(scope, receive, send_with_headers)

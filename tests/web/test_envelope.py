@@ -72,6 +72,16 @@ def test_guard_without_a_database_says_so(people, monkeypatch):
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
 
 
+def test_guard_without_the_file_of_the_database_says_that(people, data_dir):
+    """The first request of a process: no connection is open yet."""
+    client = people.by_token("olga", Role.OPS)
+    db.reset()
+    db.metrics()
+    (data_dir / "offload.db").unlink()
+    error = client.get("/api/tasks").json()["error"]
+    assert (error["code"], error["message"][:30]) == ("database_gone", "offload.db was deleted or repl")
+
+
 def test_an_upload_that_is_broken_off_is_told_as_what_it_is(people):
     """The client has gone: no answer, no failure, no traceback in the log."""
     sent, parts = [], [{"type": "http.request", "body": b"--x\r\n", "more_body": True}]
