@@ -148,10 +148,11 @@ def test_calls_run_in_parallel_but_spare_one_host(server):
 
 
 def test_one_deadline_ends_all(server, monkeypatch):
-    answered, hanging = threading.Event(), threading.Event()
+    read, hanging, document = threading.Event(), threading.Event(), answers.document
     monkeypatch.setattr(clock, "elapsed", running_from(hanging))
-    server.on["/slow"] = lambda *_: (answered.wait(10), hanging.set(), server.stopped.wait(10))
-    server.on["/ok"] = lambda sock, request: (answer(b"x")(sock, request), answered.set())
+    monkeypatch.setattr(answers, "document", lambda *given: (read.set(), document(*given))[1])
+    server.on["/slow"] = lambda *_: (read.wait(60), hanging.set(), server.stopped.wait(60))
+    server.on["/ok"] = answer(b"x")
     submit([f"{server.url}/ok", f"{server.url}/slow"], timeout_s=1)
     items = json.loads(run_next().result)["items"]
     assert [item["error"] and item["error"]["code"] for item in items] == [None, "deadline"]
