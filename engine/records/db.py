@@ -252,7 +252,7 @@ class Database:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                self.require()  # or an empty file would be made
+                self.require()
                 connection = _open(self.path, self._synchronous)
             lent = self._local.lent = _Lent(connection, self._idle)
         return lent.connection
@@ -367,7 +367,8 @@ def _file(path: Path) -> tuple[int, int] | None:
 def _open(path: Path, synchronous: str) -> TimedConnection:
     timeout_s = settings.get().busy_timeout_s
     connection = sqlite3.connect(
-        path,
+        f"{path.absolute().as_uri()}?mode=rw",  # one that was just deleted is not made anew, empty
+        uri=True,
         timeout=timeout_s,
         isolation_level=None,
         check_same_thread=False,

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from engine import settings
 from engine.errors import Unavailable
 from engine.records import db
 
@@ -257,6 +258,21 @@ def test_files_that_were_deleted_before_their_first_use_are_noticed_too(data_dir
     assert not (data_dir / "offload.db").exists()
     (data_dir / "away.db").rename(data_dir / "offload.db")
     assert db.main().value("select count(*) from queue_pauses") == 0
+
+
+def test_a_file_that_is_deleted_while_it_is_opened_is_not_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("OFFLOAD_DATA_DIR", str(tmp_path / "what? 100%#"))
+    db.reset()
+    data_dir = settings.get().data_dir
+    assert db.main().value("select count(*) from queue_pauses") == 0
+    db.main().close()
+    db.main()._idle.clear()
+    (data_dir / "offload.db").unlink()
+    monkeypatch.setattr(db.Database, "require", lambda self: None)  # looked a moment too early
+    with pytest.raises(db.LockedOrFull, match="unable to open"):
+        db.main().read("select 1")
+    assert not (data_dir / "offload.db").exists()
+    db.reset()
 
 
 @pytest.mark.parametrize("instead", ["nothing", "another"])
