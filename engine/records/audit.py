@@ -13,14 +13,14 @@ BEGUN = {"outcome": "begun"}
 """Detail of an act that may not have taken place: its process died in it, or could not write the end."""
 
 
-def add(tx: Transaction, actor: Actor, action: str, object_: str, detail: Mapping[str, object] = {}) -> None:
-    """Record that `actor` did `action` (`task.cancel`) to `object_` (a task id, a user name).
+def add(tx: Transaction, actor: Actor, action: str, object_: str, detail: Mapping[str, object] = {}) -> int:
+    """Record that `actor` did `action` (`task.cancel`) to `object_` (a task id, a user name); return its id.
 
     `detail` is stored as JSON; the caller leaves secrets out.
     """
-    tx.run(
+    row_id = tx.value(
         """insert into audit (at_ms, actor, via, action, object, detail, correlation_id)
-           values (:at_ms, :actor, :via, :action, :object, :detail, :correlation_id)""",
+           values (:at_ms, :actor, :via, :action, :object, :detail, :correlation_id) returning id""",
         at_ms=clock.now_ms(),
         actor=actor.name,
         via=actor.via,
@@ -29,6 +29,7 @@ def add(tx: Transaction, actor: Actor, action: str, object_: str, detail: Mappin
         detail=_json(detail),
         correlation_id=log.correlation_id(),
     )
+    return int(row_id)
 
 
 @contextmanager
@@ -42,8 +43,7 @@ def around(
     """
     found = dict(detail)
     with db.main().write() as tx:
-        add(tx, actor, action, object_, found | BEGUN)
-        row_id = tx.value("select max(id) from audit")
+        row_id = add(tx, actor, action, object_, found | BEGUN)
     try:
         yield found
     except Exception:
