@@ -61,9 +61,12 @@ class Submission(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request."""
         carefully = super().get_route_handler()
-        model = get_type_hints(self.endpoint).get("body")
+        taken = get_type_hints(self.endpoint)
+        model = taken.get("body")
         asked = [each.call for each in self.dependant.dependencies]
-        if asked != [actors.signed_in] or not (isinstance(model, type) and issubclass(model, Options)):
+        if asked != [actors.signed_in] or taken.keys() != {"body", "actor", "return"}:
+            return carefully
+        if not (isinstance(model, type) and issubclass(model, Options)):
             return carefully
 
         async def handle(request: Request) -> Response:

@@ -1,9 +1,12 @@
-import pytest
-from fastapi import routing
+from typing import Annotated
 
-from engine.web import app
-from engine.web.submission import Submission
-from engine.words import Role
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, routing
+from starlette.testclient import TestClient
+
+from engine.web import actors, app
+from engine.web.submission import Options, Submission
+from engine.words import Actor, Role
 
 DIRECT, GENERAL = "application/json", "application/vnd.offload+json"
 """FastAPI reads both; only the first is common enough to be read without it."""
@@ -58,6 +61,19 @@ def test_body_that_is_in_order_passes_by_fastapi(olga, monkeypatch):
     outcome(olga, b'{"type": "probe"}', DIRECT)
     outcome(olga, b'{"more": 1}', DIRECT)
     assert solved == [{"more": 1}]
+
+
+def test_route_that_takes_more_is_left_to_fastapi():
+    router = APIRouter(route_class=Submission)
+
+    @router.post("/more")
+    async def more(body: Options, actor: Annotated[Actor, Depends(actors.signed_in)], dry: bool) -> bool:
+        return dry
+
+    plain = FastAPI()
+    plain.dependency_overrides[actors.signed_in] = lambda: None
+    plain.include_router(router)
+    assert TestClient(plain).post("/more?dry=1", json={}).json() is True
 
 
 def test_every_route_that_takes_options_is_of_the_class():
