@@ -158,15 +158,28 @@ def _day(day: date) -> str:
 
 @lru_cache(maxsize=1)
 def _heat() -> dict[str, Any]:
-    """Return the heat map's specification; an hour without a run stays empty."""
-    axis = {"ticks": False, "domain": False, "labelAngle": 0, "labelOverlap": False}
-    band = {"type": "ordinal", "axis": axis}
+    """Return the heat map's specification; an hour without a run stays empty.
+
+    Each label stands at the middle of its row or column, and hours go unlabelled where there is no room.
+    """
+    axis = {"ticks": False, "domain": False, "labelAngle": 0, "labelFlush": False}
     return {
         "height": 200,
         "mark": {"type": "rect", "cornerRadius": 2, "stroke": None},
         "encoding": {
-            "x": {"field": "Hour", "title": "Hour of the day", **band},
-            "y": {"field": "Day", "title": None, "sort": None, **band},
+            "x": {
+                "field": "Hour",
+                "type": "ordinal",
+                "title": "Hour of the day",
+                "axis": axis | {"labelOverlap": "parity", "labelSeparation": 4},
+            },
+            "y": {
+                "field": "Day",
+                "type": "ordinal",
+                "title": None,
+                "sort": None,
+                "axis": axis | {"labelOverlap": False},
+            },
             "color": {
                 "condition": {"test": "datum.Runs === 0", "value": "transparent"},
                 "field": "Runs",
