@@ -6,7 +6,7 @@ from engine import clock, ui
 from engine.errors import NotFound
 from engine.queries import schedules as reads
 from engine.services.schedules.forecast import forecast
-from engine.ui import edge, session, widgets
+from engine.ui import address, edge, session, widgets
 from engine.ui.schedules import batch, board, editor, load
 from engine.words import Role
 
@@ -21,6 +21,7 @@ actor = session.signed_in()
 
 def listing(every_s: float | None) -> None:
     """Draw the schedules, by name."""
+    address.obey({"search": "", "state": None})
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input(
             "Search", key="search", bind="query-params", placeholder="Part of the name", live=True

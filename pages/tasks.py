@@ -6,7 +6,7 @@ from engine import registry, ui
 from engine.errors import NotFound
 from engine.queries import tasks
 from engine.services import waiting
-from engine.ui import counted, detail, edge, session, states, viewer, widgets
+from engine.ui import address, counted, detail, edge, session, states, viewer, widgets
 from engine.words import Actor, Role
 
 PAGE = 50
@@ -17,6 +17,7 @@ actor = session.signed_in()
 
 def filters(actor: Actor) -> dict:
     """Draw the filter; each part lives in the address, so that a view can be shared."""
+    address.obey({"state": [], "type": None, "owner": ""})
     titles = {kind.name: kind.title for kind in registry.all_types()}
     chosen = st.pills("State", list(WORDS), selection_mode="multi", key="state", bind="query-params")
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -39,6 +39,16 @@ def test_a_counter_leads_to_the_schedules_it_counted(browse, state, name):
     assert set(counters(at)) == {"1 Active", "1 Paused"}
 
 
+def test_a_counter_finds_more_than_what_was_searched_before(browse):
+    add()
+    at = browse(Role.OPS, "schedules", search="nowhere")
+    assert "Nothing matches this filter" in texts(at)
+    at.query_params = {"state": "Active"}  # as the counter's link does
+    at.run()
+    assert "**night**" in [link.proto.label for link in at.get("page_link")]
+    assert at.text_input(key="search").value == ""
+
+
 def test_a_state_without_schedules_says_so(browse):
     add()
     assert "All 1 schedules were searched" in texts(browse(Role.OPS, "schedules", state="Paused"))

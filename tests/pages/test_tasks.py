@@ -42,6 +42,16 @@ def test_counters_lead_to_the_rows_they_counted(browse):
     assert "1 Queued" in counters(browse(Role.STAFF, "tasks"))
 
 
+def test_a_link_with_a_filter_leaves_no_other_filter_in_force(browse):
+    lifecycle.submit(GRACE, "probe", {})
+    at = browse(Role.OPS, "tasks", type="Probe", owner="nobody")
+    assert "Nothing matches this filter" in texts(at)
+    at.query_params = {"state": "Queued"}  # as a link does
+    at.run()
+    assert len(at.dataframe[0].value) == 1
+    assert (at.text_input(key="owner").value, at.selectbox(key="type").value) == ("", None)
+
+
 def test_the_filter_in_the_address_is_the_filter_of_the_list(browse):
     lifecycle.cancel(GRACE, lifecycle.submit(GRACE, "probe", {"note": "stopped"}).task.id)
     lifecycle.submit(GRACE, "probe", {"note": "waits"})
