@@ -3,6 +3,8 @@
 from datetime import datetime
 
 from engine.queries import webhooks as reads
+from engine.records import db
+from engine.records import webhooks as records
 from engine.services import webhooks
 from engine.words import Actor, Role
 from tests.lib.http.hostile import answer
@@ -55,6 +57,14 @@ def test_an_endpoint_that_was_switched_off_says_why_and_is_switched_on(browse, s
     assert "it answered 410 Gone" in texts(at).replace("\\", "")
     press(at, "Switch on")
     assert reads.required(ADA, made.endpoint.id).active == 1
+
+
+def test_a_reason_that_is_a_sentence_ends_with_one_full_stop(browse):
+    endpoint = webhooks.create(ADA, {"url": URL}).endpoint
+    with db.main().write() as tx:
+        records.disable(tx, endpoint.id, "the last: The endpoint answered 500.", 1)
+    (warning,) = browse(Role.STAFF, "webhooks").warning
+    assert "answered 500. Nothing is sent" in warning.value.replace("\\", "")
 
 
 def test_a_test_event_appears_in_the_log_and_is_replayed(browse, server):

@@ -81,9 +81,10 @@ def _card(endpoint: Endpoint, actor: Actor) -> None:
         st.caption(f"{about}{format.plain(', '.join(endpoint.patterns))}{owner}")
         if not endpoint.active and endpoint.disabled_reason:
             when = format.moment(endpoint.disabled_at_ms, viewer.zone())
+            reason = format.plain(endpoint.disabled_reason.rstrip("."))
             st.warning(
-                f"Off since {when}: {format.plain(endpoint.disabled_reason)}. Nothing is sent to it; what "
-                "failed can be replayed after it is on again.",
+                f"Off since {when}: {reason}. Nothing is sent to it; what failed can be replayed after it is "
+                "on again.",
                 icon=":material/power_off:",
             )
         elif endpoint.exhausted_in_a_row:
