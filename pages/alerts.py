@@ -65,10 +65,8 @@ def rules() -> None:
     st.subheader("Rules", anchor=False)
     standings = reads.standings()
     parts.say_if_late(standings)
+    state = st.pills("State", list(parts.MARKS), key="state", bind="query-params")
     parts.counters(standings)
-    state = st.pills(
-        "State", list(parts.MARKS), key="state", bind="query-params", label_visibility="collapsed"
-    )
     shown = [standing for standing in standings if state in (None, parts.state_of(standing))]
     for standing in shown:
         parts.rule_card(standing, buttons if actor.role.includes(Role.OPS) else None)
@@ -104,9 +102,11 @@ def history() -> None:
         return
     moments = {"Opened": [a.opened_at_ms for a in past], "Cleared": [a.cleared_at_ms for a in past]}
     columns = {name: pa.array(at, pa.int64()).cast(pa.timestamp("ms", "UTC")) for name, at in moments.items()}
-    columns |= {"Alert": [a.title for a in past], "What": [a.message for a in past]}
+    columns |= {"Alert": [a.title for a in past]}
     columns |= {"Why it cleared": [alerts.WHY.get(a.cleared_reason, format.DASH) for a in past]}
     columns |= {"Looked after by": [a.acknowledged_by or format.DASH for a in past]}
+    # The longest stands last: what does not fit is its end, not another column.
+    columns |= {"What": [a.message for a in past]}
     config = {name: widgets.moment_column(f"{name} ({viewer.zone().key})") for name in moments}
     st.dataframe(
         pa.table(columns), hide_index=True, column_config=config, key="history", placeholder=format.DASH

@@ -56,9 +56,9 @@ def rule_card(standing: Standing, buttons: Callable[[Standing], None] | None) ->
     """Draw a rule with where it stands, and what may be done with it."""
     rule = standing.rule
     mark = MARKS[state_of(standing)]
-    state = "off" if not rule.enabled else "muted" if is_muted(standing) else "on"
     alarm = format.plain(f"alarm {alerts.alarm_of(rule)}")
-    with st.expander(f"{mark} {format.plain(rule.title)} · {alarm} · {state}"):
+    unheard = " · off" if not rule.enabled else " · muted" if is_muted(standing) else ""
+    with st.expander(f"{mark} {format.plain(rule.title)} · {alarm}{unheard}", key=f"rule-{rule.id}"):
         value = format.DASH
         if standing.value is not None:
             value = alerts.in_unit(rule, alerts.figure(standing.value))

@@ -110,5 +110,16 @@ def test_counters_lead_to_the_rules_they_counted(browse, ringing):
         assert len(browse(Role.VIEWER, "alerts", state=state).expander) == n
 
 
+def test_a_rule_nobody_hears_says_so_in_words(browse, ringing):
+    olga = Actor("olga", Role.OPS)
+    alerts.mute(olga, "slow-requests", clock.now_ms() + 3_600_000)
+    rule = next(rule for rule in alerts.DEFAULTS if rule.id == "missed")
+    alerts.save(olga, replace(rule, enabled=False))
+    labels = [box.label.partition("] ")[2] for box in browse(Role.VIEWER, "alerts").expander]
+    assert "Requests are slow · alarm above 2,000 ms · muted" in labels
+    assert "Schedules were missed · alarm above 0 · off" in labels
+    assert "Tasks fail · alarm above 20 %" in labels
+
+
 def test_a_state_without_rules_says_so(browse, ringing):
     assert "All 9 rules were searched" in texts(browse(Role.VIEWER, "alerts", state="Muted"))
