@@ -40,7 +40,7 @@ def command(host: str, port: int, api_port: int | None, probe: bool, fmt: str) -
         items = [asdict(finding) for finding in findings]
         print_json({"about": doctor.about(), "ok": not n_errors, "findings": items})
     else:
-        click.echo(f"\n{n_errors} errors, {n_warnings} warnings.")
+        click.echo(f"\n{_counted(n_errors, 'error')}, {_counted(n_warnings, 'warning')}.")
     sys.exit(bool(n_errors))
 
 
@@ -53,6 +53,10 @@ def task_modules() -> Iterator[doctor.Finding]:
             raise
         todo = f"Repair the module, or take it out of {tasks.VARIABLE}."
         yield doctor.Finding("S006", "error", "settings", error.fields[tasks.VARIABLE], todo)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _show(finding: doctor.Finding) -> None:

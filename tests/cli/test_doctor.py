@@ -25,7 +25,7 @@ def run(monkeypatch):
 def test_warnings_do_not_fail(run):
     result = run([FINE, DOUBTFUL])
     assert result.exit_code == 0
-    assert "0 errors, 1 warnings." in result.output
+    assert "0 errors, 1 warning." in result.output
 
 
 def test_an_error_fails_and_says_what_to_do(run):
