@@ -7,7 +7,7 @@ from engine.errors import OffloadError
 from engine.queries import tasks
 from engine.services import uploads
 from engine.services.reports import catalog
-from engine.ui import counted, edge, forms, session, widgets
+from engine.ui import counted, edge, forms, session, toasts, widgets
 from engine.words import Actor
 
 SHOWN = 8
@@ -53,7 +53,7 @@ def hand_over(actor: Actor, name: str, asked: forms.Asked) -> None:
         asked.blame(error, prefix="params.")
         return
     st.session_state["reports-ordered"] += 1
-    widgets.tell("Ordered. You can leave this page; the report will be in your list.")
+    toasts.tell("Ordered. You can leave this page; the report will be in your list.")
     st.rerun()
 
 

@@ -27,7 +27,7 @@ import streamlit as st
 from engine import log
 from engine.services import monitor
 from engine.services.monitor import FRAGMENT, RUN
-from engine.ui import edge
+from engine.ui import edge, toasts
 from engine.words import Actor
 
 P = ParamSpec("P")
@@ -71,6 +71,7 @@ def live(every_s: float | None = None) -> Callable[[Callable[P, None]], Callable
                     actor=state.get(_ACTOR),
                 ),
             ):
+                toasts.show()  # a button in here runs this part only, not the head of the page
                 draw(*args, **kwargs)
 
         fragment: Callable[P, None] = st.fragment(recorded, run_every=every_s)

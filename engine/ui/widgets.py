@@ -13,7 +13,6 @@ Lists
     `pager(cursors, following)`     the way to the page before and the next one
 Acting
     `act(verb)`                     run a verb in a callback: its result, or its refusal, becomes a toast
-    `tell(text)`                    a toast in the next run, for after `st.rerun()`
     `confirm(question, ...)`        ask before what cannot be undone; a typed name for purging
 Tasks
     `task_table(tasks, ...)`        many tasks; clicking a row returns its id
@@ -38,7 +37,7 @@ from engine.errors import OffloadError
 from engine.lib import processes
 from engine.records.db import LockedOrFull
 from engine.records.tasks import Task, links
-from engine.ui import format, session, states, viewer
+from engine.ui import format, session, states, toasts, viewer
 from engine.words import Actor, Role, TaskState
 
 TABLE_ROW_PX = 36
@@ -69,7 +68,7 @@ class Counter:
 
 def head(title: str, actor: Actor, *, note: str = "", live: bool = True) -> float | None:
     """Draw the title and, on pages with live parts, the refresh choice; return its seconds, None for off."""
-    flash()
+    toasts.show()
     st.query_params.update({})  # a link to the page one is on leaves the browser's address as it was: say it
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.title(title, anchor=False, width="content")
@@ -145,20 +144,14 @@ def good_news(text: str) -> None:
     st.markdown(f":green[:material/check_circle:] :green[{text}]")
 
 
-def flash() -> None:
-    """Show what the last action came to, once."""
-    for text, icon in st.session_state.pop("flash", []):
-        st.toast(text, icon=icon)
-
-
 def act(verb: Callable[[], str]) -> None:
     """Run a verb that returns what came of it; a refusal becomes a toast as well."""
     try:
-        tell(verb())
+        toasts.tell(verb())
     except OffloadError as error:
-        tell(format.plain(error.message), ":material/error:")
+        toasts.tell(format.plain(error.message), ":material/error:")
     except LockedOrFull:
-        tell("The database is busy or the disk is full. Nothing was changed.", ":material/error:")
+        toasts.tell("The database is busy or the disk is full. Nothing was changed.", ":material/error:")
 
 
 def confirm(question: str, text: str, button: str, verb: Callable[[], str], *, typed: str = "") -> None:
@@ -375,11 +368,6 @@ def _took_s(task: Task, now_ms: int) -> float | None:
 
 def _moments(values: Sequence[int | None]) -> pa.Array:
     return pa.array(values, pa.int64()).cast(pa.timestamp("ms", "UTC"))
-
-
-def tell(text: str, icon: str = ":material/check_circle:") -> None:
-    """Keep a sentence for the next run of the page, which shows it for a moment."""
-    st.session_state.setdefault("flash", []).append((text, icon))
 
 
 _TASK_COLUMNS: dict[str, ColumnConfig] = {

@@ -88,3 +88,24 @@ def submitting_page():
 def test_work_of_a_run_carries_its_correlation_id(data_dir):
     run = AppTest.from_function(submitting_page).run()
     assert recorded()[0]["correlation_id"] == run.text[0].value
+
+
+def page_of_a_button():
+    from engine import ui
+    from engine.ui import widgets
+    from engine.words import Actor, Role
+
+    @ui.live()
+    def buttons():
+        import streamlit as st
+
+        st.button("do", on_click=widgets.act, args=(lambda: "Done.",))
+
+    with ui.page("tasks", Actor("ann", Role.OPS)):
+        buttons()
+
+
+def test_what_a_button_of_a_fragment_came_to_is_said_by_the_fragment(data_dir):
+    run = AppTest.from_function(page_of_a_button).run()
+    assert [toast.value for toast in run.button[0].click().run().toast] == ["Done."]
+    assert not run.run().toast

@@ -9,7 +9,7 @@ import streamlit as st
 from engine import lifecycle, settings
 from engine.errors import InvalidInput, OffloadError
 from engine.services.calls.model import METHODS
-from engine.ui import format, forms, widgets
+from engine.ui import format, forms, toasts
 from engine.words import Actor
 
 _BODIES = {"None": "", "JSON": "json", "Text": "text"}
@@ -148,5 +148,5 @@ def _label(path: str) -> str:
 
 def _handed_over(text: str) -> None:
     st.session_state[_NUMBER] += 1
-    widgets.tell(text)
+    toasts.tell(text)
     st.rerun()
