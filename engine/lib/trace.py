@@ -86,17 +86,12 @@ class Trace:
         total_ns = sum(sum(s.durations_ns) for s in tuple(self.statements.values()))
         return total_ns // 1000 + self.dropped_us
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was noted."""
-        return not (self.statements or self.operations or self.cache_hits or self.cache_misses)
-
     def detach(self) -> "Trace | None":
         """Return what was noted so far as a record of its own, None for nothing, and go on empty.
 
         A task that outlives its unit holds on to this one; it cannot change what has been handed over.
         """
-        if self.is_empty:
+        if not (self.statements or self.operations or self.cache_hits or self.cache_misses):
             return None
         noted = Trace(self.loop_thread)
         noted.started_ns = self.started_ns

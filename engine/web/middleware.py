@@ -166,14 +166,14 @@ class _Exchange:
         """Write down what became of the request."""
         scope, unit, trace = self._scope, self.unit, self.trace
         unit.duration_us = ((self._ended_ns or left_ns) - trace.started_ns) // 1000
-        if not self._ended_ns:
+        if self._ended_ns:
+            unit.after = trace.detach()
+            if left_ns - self._ended_ns >= AFTER_NS:
+                unit.detail = {AFTER: (left_ns - self._ended_ns) // 1000}
+        else:
             unit.trace = trace.detach()  # no empty ones until the flush: what survives costs collections
             if error is None and unit.kind == HTTP and not _left(receive):
                 unit.failed, unit.error, unit.status = True, UNFINISHED, unit.status or 500
-        elif left_ns - self._ended_ns >= AFTER_NS:
-            unit.detail = {AFTER: (left_ns - self._ended_ns) // 1000}
-        if self._ended_ns:
-            unit.after = trace.detach()
         method = scope["method"]
         unit.method = method if method in _METHODS else OTHER_METHOD
         unit.name = _route(scope, self._root_path, resolve)
