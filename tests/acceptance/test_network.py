@@ -110,11 +110,13 @@ def test_a_post_whose_worker_is_killed_is_not_sent_twice(room, server):
 
 
 def test_a_bulk_leaves_room_for_other_work(room, server):
-    server.on["/second"] = lambda sock, request: (server.stopped.wait(0.5), answer(b"x")(sock, request))[1]
+    seen = threading.Event()
+    server.on["/held"] = lambda sock, request: (seen.wait(20), answer(b"x")(sock, request))[1]
     room.start()
-    bulk = lifecycle.submit(SYSTEM, "call_bulk", {"calls": [{"url": f"{server.url}/second"}] * 50}).task
+    bulk = lifecycle.submit(SYSTEM, "call_bulk", {"calls": [{"url": f"{server.url}/held"}] * 50}).task
     room.running()
     probe = room.submit_one()
     assert room.ended(probe).state == "succeeded"
     assert row(bulk).state == "running"
+    seen.set()
     assert room.ended(bulk.id).state == "succeeded"
