@@ -38,4 +38,9 @@ def iso(at_ms: int | None) -> str | None:
     """Format stored milliseconds as ISO 8601 UTC with milliseconds and a Z."""
     if at_ms is None:
         return None
-    return from_ms(at_ms).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_of(from_ms(at_ms), timespec="milliseconds")
+
+
+def iso_of(at: datetime, *, timespec: str = "auto") -> str:
+    """Format a time as ISO 8601, with a Z for UTC; `timespec` as of `datetime.isoformat`."""
+    return at.isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -161,6 +161,7 @@ def _waterfall() -> dict[str, Any]:
     kinds = list(_KINDS)
     fields = ("Step", "Kind", "Outcome", "Detail")
     numbers = ("From (ms)", "Took (ms)")
+    hues = alt.Scale(domain=kinds, range=[_KINDS[k] for k in kinds])
     chart = (
         alt.Chart()
         .mark_bar(cornerRadius=2, height={"band": 0.65}, minBandSize=4, strokeWidth=2)  # seen however short
@@ -172,15 +173,8 @@ def _waterfall() -> dict[str, Any]:
             ),
             x=alt.X("From \\(ms\\):Q", title="Time", axis=charts.value_axis("(ms)")),
             x2="To \\(ms\\)",
-            color=alt.Color(
-                "Kind:N",
-                title=None,
-                scale=alt.Scale(domain=kinds, range=[_KINDS[k] for k in kinds]),
-                legend=None,
-            ),
-            stroke=alt.Stroke(
-                "Kind:N", scale=alt.Scale(domain=kinds, range=[_KINDS[k] for k in kinds]), legend=None
-            ),
+            color=alt.Color("Kind:N", title=None, scale=hues, legend=None),
+            stroke=alt.Stroke("Kind:N", scale=hues, legend=None),
             tooltip=[alt.Tooltip(f"{f}:N") for f in fields]
             + [alt.Tooltip(f"{f}:Q".replace("(", "\\(").replace(")", "\\)"), format=",.1f") for f in numbers],
         )

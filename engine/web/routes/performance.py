@@ -232,7 +232,7 @@ def _table(found: Chart, format: Format, name: str) -> Response:
 
 
 def _json(value: Any) -> Any:
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+    return clock.iso_of(value) if isinstance(value, datetime) else value
 
 
 def source_document(source: Source) -> dict[str, Any]:
