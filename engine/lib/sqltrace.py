@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from threading import get_ident
 from time import perf_counter_ns
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from engine.lib import trace
 from engine.lib.storable import storable
@@ -46,6 +46,8 @@ _fetchmany = sqlite3.Cursor.fetchmany
 _next = sqlite3.Cursor.__next__
 _cursor = sqlite3.Connection.cursor
 # Called unbound: `super()` and a second Python frame cost more than the clock does.
+
+_Fetched = TypeVar("_Fetched")
 
 
 class TimedCursor(sqlite3.Cursor):
@@ -152,6 +154,23 @@ class TimedCursor(sqlite3.Cursor):
         return self
 
 
+def _at_once(fetch: Callable[[sqlite3.Cursor], _Fetched]) -> Callable[..., _Fetched]:
+    """Make a verb of a connection that runs a statement and fetches, both timed in one go."""
+
+    def run(self: sqlite3.Connection, sql: str, parameters: Any = (), /) -> _Fetched:
+        unit = active.get()
+        cursor = _cursor(self)
+        if unit is None:
+            return fetch(_execute(cursor, sql, parameters))
+        started = perf_counter_ns()
+        try:
+            return fetch(_execute(cursor, sql, parameters))
+        finally:
+            _keep(unit, sql, perf_counter_ns() - started)
+
+    return run
+
+
 class TimedConnection(sqlite3.Connection):
     """A connection whose queries are counted and timed."""
 
@@ -179,29 +198,11 @@ class TimedConnection(sqlite3.Connection):
         finally:
             _keep(unit, sql, perf_counter_ns() - started, cursor)
 
-    def fetchall(self, sql: str, parameters: Any = (), /) -> list[Any]:
-        """Run a statement and return its rows: timed in one go, cheaper than `execute` and `fetchall`."""
-        unit = active.get()
-        cursor = _cursor(self)
-        if unit is None:
-            return _fetchall(_execute(cursor, sql, parameters))
-        started = perf_counter_ns()
-        try:
-            return _fetchall(_execute(cursor, sql, parameters))
-        finally:
-            _keep(unit, sql, perf_counter_ns() - started)
+    fetchall = _at_once(_fetchall)
+    """Run a statement and return its rows: cheaper than `execute` and `fetchall`."""
 
-    def fetchone(self, sql: str, parameters: Any = (), /) -> Any:
-        """Run a statement and return its first row, None if there is none; timed in one go."""
-        unit = active.get()
-        cursor = _cursor(self)
-        if unit is None:
-            return _fetchone(_execute(cursor, sql, parameters))
-        started = perf_counter_ns()
-        try:
-            return _fetchone(_execute(cursor, sql, parameters))
-        finally:
-            _keep(unit, sql, perf_counter_ns() - started)
+    fetchone = _at_once(_fetchone)
+    """Run a statement and return its first row, None if there is none."""
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
         """Run a statement for each row of parameters on a new cursor; counted as one query."""
